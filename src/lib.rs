@@ -1,0 +1,5 @@
+//! nightrun knows, at night, whether somebody came.
+
+pub mod clock;
+pub mod domain;
+pub mod message;
