@@ -1,14 +1,24 @@
 //! What the service knows: plan, evidence, nights, visits, alerts and quantities.
 //!
 //! Pure: knows nothing of async, I/O, clocks, SQL or wire formats. The present instant is an
-//! argument.
+//! argument. The modules in the order of the flow:
 
-pub mod calendar;
-pub mod event;
-pub mod holidays;
 pub mod instant;
-pub mod plan;
-pub mod policy;
-pub mod quantity;
 pub mod refs;
+pub mod quantity;
+pub mod calendar;
+pub mod holidays;
+pub mod policy;
+pub mod plan;
 pub mod register;
+pub mod event;
+pub mod sequence;
+pub mod correction;
+pub mod place;
+pub mod attendance;
+pub mod matching;
+pub mod visit;
+pub mod overlap;
+pub mod alert;
+pub mod schedule3;
+pub mod casebook;

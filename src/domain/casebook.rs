@@ -1,0 +1,260 @@
+//! A contract's plan, registers and evidence held together in memory: what a replay plays through
+//! and what a report is made from.
+//!
+//! Finds out where each event belongs and hands whole client nights to [`reconcile`]. Decides
+//! nothing itself.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::attendance::PlacedEvent;
+use super::calendar::Night;
+use super::correction::{Correction, CorrectionKind};
+use super::event::Event;
+use super::instant::Instant;
+use super::overlap::mark_overlaps;
+use super::place::{Book, Place, place, whereabouts};
+use super::plan::PlannedVisit;
+use super::policy::Contract;
+use super::refs::{CarerRef, ClientRef, EventId, VisitRef};
+use super::register::Registers;
+use super::visit::{ClientNight, PlanRow, Reconciled, Visit, reconcile};
+
+/// A client's night by its name.
+pub type NightKey = (ClientRef, Night);
+
+#[derive(Default)]
+struct Case {
+    plan: Vec<PlanRow>,
+    events: Vec<Arc<PlacedEvent>>,
+}
+
+/// The plan, registers and evidence of one contract.
+pub struct Casebook {
+    /// The contract.
+    pub contract: Arc<Contract>,
+    registers: Registers,
+    visits: HashMap<VisitRef, Arc<PlannedVisit>>,
+    nights: BTreeMap<Night, Vec<Arc<PlannedVisit>>>,
+    cases: BTreeMap<NightKey, Case>,
+    placed: HashMap<EventId, NightKey>,
+    /// Events by the unplanned visit that they name and that is not there yet.
+    waiting: HashMap<EventId, Vec<Arc<Event>>>,
+    corrections: HashMap<VisitRef, Vec<Correction>>,
+    placements: HashMap<EventId, VisitRef>,
+    events: HashMap<EventId, Arc<Event>>,
+    whereabouts: HashMap<CarerRef, Vec<(Instant, ClientRef)>>,
+}
+
+impl Casebook {
+    /// An empty casebook with the contract's registers.
+    #[must_use]
+    pub fn new(contract: Arc<Contract>, registers: Registers) -> Self {
+        Self {
+            contract,
+            registers,
+            visits: HashMap::new(),
+            nights: BTreeMap::new(),
+            cases: BTreeMap::new(),
+            placed: HashMap::new(),
+            waiting: HashMap::new(),
+            corrections: HashMap::new(),
+            placements: HashMap::new(),
+            events: HashMap::new(),
+            whereabouts: HashMap::new(),
+        }
+    }
+
+    /// Enters a planned visit. The whole plan is entered before the first event.
+    pub fn add_visit(&mut self, row: PlanRow) {
+        let visit = Arc::clone(&row.visit);
+        let night = self.contract.night_of(visit.start);
+        self.cases.entry((visit.client_ref.clone(), night)).or_default().plan.push(row);
+        self.visits.insert(visit.visit_ref.clone(), Arc::clone(&visit));
+        self.nights.entry(night).or_default().push(visit);
+    }
+
+    /// Enters an event that is not there yet, and returns the client nights that it changes.
+    pub fn add_event(&mut self, event: Event) -> Vec<NightKey> {
+        let event = Arc::new(event);
+        self.events.insert(event.event_id, Arc::clone(&event));
+        let mut touched = Vec::new();
+        let mut to_place = vec![event];
+        while let Some(event) = to_place.pop() {
+            match place(&self.contract, &event, self, &self.registers) {
+                Place::At { client, night, visit_ref, .. } => {
+                    touched.push((client.clone(), night));
+                    to_place.extend(self.waiting.remove(&event.event_id).into_iter().flatten());
+                    self.put(&event, client, night, visit_ref);
+                }
+                Place::Unplaced => {
+                    let names = self.placements.get(&event.event_id).or(event.visit_ref.as_ref());
+                    if let Some(other) = names.and_then(VisitRef::unplanned_event) {
+                        self.waiting.entry(other).or_default().push(event);
+                    }
+                }
+            }
+        }
+        touched
+    }
+
+    /// Enters an event whose place has been decided.
+    pub fn put(
+        &mut self,
+        event: &Event,
+        client: ClientRef,
+        night: Night,
+        visit_ref: Option<VisitRef>,
+    ) {
+        let effective_at = event.effective_at();
+        let whereabouts = whereabouts(&self.contract, event, &client, night, &self.registers);
+        let seen = self.whereabouts.entry(event.carer_ref.clone()).or_default();
+        seen.push((effective_at, client.clone()));
+        self.placed.insert(event.event_id, (client.clone(), night));
+        self.cases.entry((client, night)).or_default().events.push(Arc::new(PlacedEvent {
+            event: event.clone(),
+            effective_at,
+            visit_ref,
+            whereabouts,
+        }));
+    }
+
+    /// Enters a correction, and returns the client nights that it changes.
+    pub fn add_correction(&mut self, correction: Correction) -> Vec<NightKey> {
+        match &correction.what {
+            CorrectionKind::Place { event_id, visit_ref } => {
+                let event_id = *event_id;
+                self.placements.insert(event_id, visit_ref.clone());
+                self.place_anew(event_id)
+            }
+            CorrectionKind::Outcome { visit_ref, .. }
+            | CorrectionKind::Withdraw { visit_ref }
+            | CorrectionKind::Comment { visit_ref } => {
+                let visit_ref = visit_ref.clone();
+                let touched = match visit_ref.unplanned_event() {
+                    Some(event) => self.placed.get(&event).cloned(),
+                    None => self.visits.get(&visit_ref).map(|visit| {
+                        (visit.client_ref.clone(), self.contract.night_of(visit.start))
+                    }),
+                };
+                self.corrections.entry(visit_ref).or_default().push(correction);
+                touched.into_iter().collect()
+            }
+        }
+    }
+
+    fn place_anew(&mut self, event_id: EventId) -> Vec<NightKey> {
+        let Some(event) = self.events.get(&event_id).cloned() else { return Vec::new() };
+        let mut touched = Vec::new();
+        if let Some(key) = self.placed.remove(&event_id) {
+            if let Some(case) = self.cases.get_mut(&key) {
+                case.events.retain(|placed| placed.event.event_id != event_id);
+            }
+            if let Some(seen) = self.whereabouts.get_mut(&event.carer_ref) {
+                let was = (event.effective_at(), key.0.clone());
+                if let Some(index) = seen.iter().position(|seen| *seen == was) {
+                    seen.swap_remove(index);
+                }
+            }
+            touched.push(key);
+        }
+        for waiting in self.waiting.values_mut() {
+            waiting.retain(|other| other.event_id != event_id);
+        }
+        touched.extend(self.add_event(Event::clone(&event)));
+        touched
+    }
+
+    /// The client nights in which anything was planned or done.
+    pub fn keys(&self) -> impl Iterator<Item = &NightKey> {
+        self.cases.keys()
+    }
+
+    /// The nights for which anything was planned.
+    pub fn planned_nights(&self) -> impl Iterator<Item = Night> {
+        self.nights.keys().copied()
+    }
+
+    /// The event of that id.
+    #[must_use]
+    pub fn event(&self, event_id: EventId) -> Option<&Arc<Event>> {
+        self.events.get(&event_id)
+    }
+
+    /// Reconciles one client's night at `now`.
+    #[must_use]
+    pub fn reconcile(&self, key: &NightKey, now: Instant) -> Reconciled {
+        let empty = Case::default();
+        let case = self.cases.get(key).unwrap_or(&empty);
+        let corrections = self.corrections_of(case);
+        let of = ClientNight {
+            contract: &self.contract,
+            client: &key.0,
+            night: key.1,
+            plan: &case.plan,
+            suspensions: self.registers.suspensions(&key.0),
+            events: &case.events,
+            corrections: &corrections,
+        };
+        reconcile(&of, now)
+    }
+
+    fn corrections_of(&self, case: &Case) -> Vec<Correction> {
+        if self.corrections.is_empty() {
+            return Vec::new();
+        }
+        let planned = case.plan.iter().map(|row| row.visit.visit_ref.clone());
+        let held = case.events.iter().map(|event| VisitRef::unplanned(event.event.event_id));
+        let mut corrections: Vec<Correction> = planned
+            .chain(held)
+            .filter_map(|name| self.corrections.get(&name))
+            .flatten()
+            .cloned()
+            .collect();
+        corrections.sort_by_key(|correction| correction.at);
+        corrections
+    }
+
+    /// All visits at `now`, overlaps marked, in the order of the visit log: by night, planned start
+    /// (unplanned: first event), client, visit.
+    #[must_use]
+    pub fn visits(&self, now: Instant) -> Vec<Visit> {
+        let mut visits: Vec<Visit> =
+            self.cases.keys().flat_map(|key| self.reconcile(key, now).visits).collect();
+        mark_overlaps(&mut visits);
+        visits.sort_by(|a, b| {
+            let key = |visit: &Visit| (visit.night, visit.listed_at());
+            key(a)
+                .cmp(&key(b))
+                .then_with(|| (&a.client, &a.visit_ref).cmp(&(&b.client, &b.visit_ref)))
+        });
+        visits
+    }
+
+    /// Whether an event of the carer with an effective time after `after` has been received from
+    /// the home of another client (R21).
+    #[must_use]
+    pub fn seen_elsewhere(&self, carer: &CarerRef, after: Instant, client: &ClientRef) -> bool {
+        self.whereabouts.get(carer).is_some_and(|seen| {
+            seen.iter().any(|(at, at_client)| *at > after && at_client != client)
+        })
+    }
+}
+
+impl Book for Casebook {
+    fn visit(&self, visit_ref: &VisitRef) -> Option<&PlannedVisit> {
+        self.visits.get(visit_ref).map(AsRef::as_ref)
+    }
+
+    fn visits_of(&self, night: Night) -> Vec<&PlannedVisit> {
+        self.nights.get(&night).into_iter().flatten().map(AsRef::as_ref).collect()
+    }
+
+    fn home_of(&self, event_id: EventId) -> Option<(ClientRef, Night)> {
+        self.placed.get(&event_id).cloned()
+    }
+
+    fn placed(&self, event_id: EventId) -> Option<&VisitRef> {
+        self.placements.get(&event_id)
+    }
+}
