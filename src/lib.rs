@@ -4,3 +4,4 @@ pub mod clock;
 pub mod domain;
 pub mod message;
 pub mod report;
+pub mod replay;

@@ -21,4 +21,5 @@ pub mod visit;
 pub mod overlap;
 pub mod alert;
 pub mod schedule3;
+pub mod plan_check;
 pub mod casebook;

@@ -7,7 +7,7 @@ use crate::domain::instant::{Instant, format_seconds, micros};
 use crate::domain::policy::Contract;
 use crate::domain::quantity::hundredths;
 use crate::domain::schedule3::row_key;
-use crate::domain::visit::{Flag, Visit};
+use crate::domain::visit::Visit;
 
 /// The columns, in order.
 pub const COLUMNS: [&str; 18] = [
@@ -46,7 +46,8 @@ fn cells<'a>(contract: &'a Contract, visit: &'a Visit) -> [Cow<'a, str>; 18] {
     let plan = visit.plan.as_ref().map(|plan| plan.visit.as_ref());
     let planned = |text: String| Cow::from(if plan.is_some() { text } else { String::new() });
     let run = plan.and_then(|plan| plan.run.as_ref());
-    let flags: Vec<&str> = visit.flags.iter().map(|flag: &Flag| flag.as_str()).collect();
+    let mut flags: Vec<&str> = visit.flags.iter().map(|flag| flag.as_str()).collect();
+    flags.sort_unstable();
     [
         contract.id.as_str().into(),
         night(visit.night).into(),
