@@ -1,6 +1,7 @@
 //! nightrun knows, at night, whether somebody came.
 
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod message;
 pub mod wire;
