@@ -1,7 +1,9 @@
 //! nightrun knows, at night, whether somebody came.
 
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod message;
-pub mod report;
 pub mod replay;
+pub mod report;
+pub mod wire;

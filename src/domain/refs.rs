@@ -15,7 +15,9 @@ pub const REFERENCE_MAX_BYTES: usize = 64;
 #[error("a reference is 1 to {REFERENCE_MAX_BYTES} of A-Z a-z 0-9 . _ -")]
 pub struct BadReference;
 
-fn is_reference(text: &str) -> bool {
+/// Whether the text keeps to the grammar of references.
+#[must_use]
+pub fn is_reference(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= REFERENCE_MAX_BYTES
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))

@@ -1,0 +1,194 @@
+//! Settings: what is built in, then a file, then the environment, read and checked once.
+//!
+//! Guarantees that whoever holds [`Settings`] holds valid ones, and that whoever made mistakes is
+//! told of all of them at once, each with its place and what would be right. An unknown key is a
+//! mistake. Never shows a secret.
+
+mod contracts;
+mod explain;
+mod keys;
+mod layers;
+mod mistakes;
+mod read;
+mod sections;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::domain::holidays::BankHolidays;
+use crate::domain::policy::Contract;
+use crate::domain::refs::ContractId;
+
+pub use explain::explain;
+pub use mistakes::{Mistake, Mistakes};
+
+/// Everything that can be set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where everything is kept.
+    pub database: DatabaseSettings,
+    /// Through which broker the daemon hears.
+    pub broker: BrokerSettings,
+    /// The night board and the API.
+    pub http: HttpSettings,
+    /// The log.
+    pub log: LogSettings,
+    /// Working days (R22).
+    pub calendar: CalendarSettings,
+    /// The contracts and their policies.
+    pub contracts: Contracts,
+    /// The contract that is built in.
+    standard: Contract,
+}
+
+impl Settings {
+    /// A contract of that name with the default policy and the configured bank holidays: for files
+    /// that name a contract which nobody configured.
+    #[must_use]
+    pub fn default_contract(&self, id: ContractId) -> Contract {
+        let mut contract = self.standard.clone();
+        contract.id = id;
+        contract
+    }
+}
+
+/// The database: an `SQLite` file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseSettings {
+    /// The file, which is made if it is not there.
+    pub path: PathBuf,
+}
+
+/// The broker, and the daemon's name there.
+#[derive(Debug, Clone)]
+pub struct BrokerSettings {
+    /// The daemon's client id, in the grammar of references. The broker keeps its queue under this
+    /// name.
+    pub client_id: String,
+    /// Which broker it is.
+    pub kind: BrokerKind,
+}
+
+/// Which broker the daemon uses.
+#[derive(Debug, Clone)]
+pub enum BrokerKind {
+    /// The one inside the daemon.
+    Embedded {
+        /// Where it listens: a loopback address, since it has neither users nor TLS.
+        listen: SocketAddr,
+    },
+    /// Another one, over plain MQTT.
+    External {
+        /// Its name or address; an IPv6 address without brackets.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// Who the daemon is there, if it is to say.
+        username: Option<String>,
+        /// The password; only with a user name.
+        password: Option<Secret>,
+    },
+}
+
+/// The night board and the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// Where they listen.
+    pub listen: SocketAddr,
+}
+
+/// The log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// How much is logged.
+    pub level: tracing::Level,
+    /// How it is written.
+    pub format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object on each line.
+    Json,
+}
+
+/// Working days (R22).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CalendarSettings {
+    /// The file with a newer list of bank holidays, if there is one.
+    pub bank_holidays_file: Option<PathBuf>,
+    /// The bank holidays, those of the file included.
+    pub bank_holidays: BankHolidays,
+}
+
+/// The contracts: at least one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contracts {
+    by_id: BTreeMap<ContractId, Arc<Contract>>,
+    /// Whether somebody configured them. If not, there is one, `default`, with the defaults.
+    pub configured: bool,
+}
+
+impl Contracts {
+    /// Gathers contracts; of several with the same id, the last one stays.
+    pub fn new(contracts: impl IntoIterator<Item = Contract>, configured: bool) -> Self {
+        let by_id = contracts.into_iter().map(|one| (one.id.clone(), Arc::new(one))).collect();
+        Self { by_id, configured }
+    }
+
+    /// The contract of that id, if there is one.
+    #[must_use]
+    pub fn get(&self, id: &ContractId) -> Option<&Arc<Contract>> {
+        self.by_id.get(id)
+    }
+
+    /// All contracts, in order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Contract>> {
+        self.by_id.values()
+    }
+}
+
+/// A password. It does not show itself.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret itself, for the one who must say it to the broker.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(not shown)")
+    }
+}
+
+/// Reads the settings: those built in, over them the file's, over them the environment's
+/// (`NIGHTRUN__SECTION__KEY`; other variables are not looked at).
+pub fn load(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Settings, Mistakes> {
+    let mut notes = mistakes::Notes::default();
+    let merged = layers::merge(file, environment, &mut notes);
+    let settings = sections::read(&merged, &mut notes);
+    notes.finish(settings)
+}
+
+/// The environment of this process, as [`load`] takes it. Unlike [`std::env::vars`] it does not
+/// panic when some variable is not Unicode.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
+}

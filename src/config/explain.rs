@@ -1,0 +1,163 @@
+//! What a configuration means, for people: what `nightrun check` says. Never shows a secret.
+
+use std::fmt::Write;
+
+use super::{BrokerKind, LogFormat, Settings};
+use crate::domain::calendar::DatedBy;
+use crate::domain::policy::{Contract, Policy, Unit};
+
+/// How wide the names at the left are.
+const NAME_WIDTH: usize = 12;
+
+/// Says what the settings mean, in lines that end in a newline.
+#[must_use]
+pub fn explain(settings: &Settings) -> String {
+    let mut text = String::new();
+    let mut say = |name: &str, what: &str| {
+        // Writing to a string does not fail.
+        _ = writeln!(text, "{name:NAME_WIDTH$}{what}");
+    };
+    say("Database", &format!("the SQLite file {}", settings.database.path.display()));
+    for (index, line) in broker(settings).iter().enumerate() {
+        say(if index == 0 { "Broker" } else { "" }, line);
+    }
+    say("Board", &format!("http://{}", settings.http.listen));
+    let level = settings.log.level.as_str().to_lowercase();
+    let format = match settings.log.format {
+        LogFormat::Text => "as text",
+        LogFormat::Json => "as JSON, one object on each line",
+    };
+    say("Log", &format!("{level} and graver, {format}"));
+    match &settings.calendar.bank_holidays_file {
+        None => say("Holidays", "the bank holidays of England and Wales that are built in"),
+        Some(file) => {
+            let file = file.display();
+            say("Holidays", "the bank holidays of England and Wales that are built in;");
+            say("", &format!("for the years that it holds, those of {file}"));
+        }
+    }
+    for contract in settings.contracts.iter() {
+        text.push('\n');
+        explain_contract(contract, settings.contracts.configured, &mut text);
+    }
+    text
+}
+
+fn broker(settings: &Settings) -> Vec<String> {
+    let id = &settings.broker.client_id;
+    match &settings.broker.kind {
+        BrokerKind::Embedded { listen } => vec![
+            format!("embedded, on mqtt://{listen}, where the daemon is {id}"),
+            "without users and without TLS: whoever is on this machine can speak to it".to_owned(),
+        ],
+        BrokerKind::External { host, port, username, password } => {
+            let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+            let user = match (username, password) {
+                (None, _) => "without a user name".to_owned(),
+                (Some(user), None) => format!("as user {user}, without a password"),
+                (Some(user), Some(_)) => format!("as user {user}, with a password"),
+            };
+            vec![
+                format!("mqtt://{host}:{port}, where the daemon is {id}, {user}"),
+                "without TLS: whoever is on the way between can read and change everything"
+                    .to_owned(),
+            ]
+        }
+    }
+}
+
+fn explain_contract(contract: &Contract, configured: bool, text: &mut String) {
+    let unasked = if configured { "" } else { " (none is configured; these are the defaults)" };
+    _ = writeln!(text, "Contract {}, in {}{unasked}", contract.id, contract.zone);
+    let mut before: Vec<String> = Vec::new();
+    for policy in contract.policies() {
+        let sentences = sentences(policy);
+        match policy.effective_from {
+            None => {}
+            Some(from) if sentences == before => {
+                _ = writeln!(text, "  from the night of {from} on: the same");
+            }
+            Some(from) => _ = writeln!(text, "  from the night of {from} on, what changes:"),
+        }
+        let indent = if policy.effective_from.is_none() { "  " } else { "    " };
+        for sentence in sentences.iter().filter(|sentence| !before.contains(sentence)) {
+            _ = writeln!(text, "{indent}{sentence}");
+        }
+        before = sentences;
+    }
+}
+
+/// The policy in sentences, each about one thing.
+fn sentences(policy: &Policy) -> Vec<String> {
+    let minutes = |length: chrono::TimeDelta| match length.num_minutes() {
+        1 => "1 minute".to_owned(),
+        count => format!("{count} minutes"),
+    };
+    let dated_by = match policy.dated_by {
+        DatedBy::Night => "the date of its night",
+        DatedBy::Start => "the local date of its planned start",
+    };
+    let unit = match policy.unit {
+        Unit::Visit => "visits",
+        Unit::Hour => "hours",
+    };
+    vec![
+        format!(
+            "Service is given from {} to {}.",
+            policy.service_hours.from.format("%H:%M"),
+            policy.service_hours.to.format("%H:%M")
+        ),
+        format!(
+            "A start is within tolerance up to {} before or after the planned one.",
+            minutes(policy.tolerance)
+        ),
+        format!(
+            "A visit is late if it starts more than {} after the planned start.",
+            minutes(policy.late)
+        ),
+        format!(
+            "A time-specific visit is late if it starts more than {} after the planned start.",
+            minutes(policy.time_specific_late)
+        ),
+        format!(
+            "A visit to which nobody came is missed at its planned end, or {} after its planned start \
+             if that is later; sooner if the client's next visit or the end of service comes sooner.",
+            minutes(policy.missed_after)
+        ),
+        format!(
+            "An attendance that names no visit is taken for one that is at most {} away.",
+            minutes(policy.match_window)
+        ),
+        format!(
+            "A carer still inside {} after the planned end is looked for.",
+            minutes(policy.overdue_checkout)
+        ),
+        format!(
+            "At a client's home means within {} m of it, unless the client has a fence_m.",
+            policy.fence_m
+        ),
+        format!(
+            "Weeks start on {}; return periods of four weeks are counted from {}.",
+            weekday(policy.week_starts_on),
+            policy.periods_from
+        ),
+        format!("A visit counts on {dated_by}."),
+        format!("Quantities are {unit}."),
+        format!(
+            "Unplanned visits are returned as {}, {}.",
+            policy.unplanned_service, policy.unplanned_service_level
+        ),
+    ]
+}
+
+fn weekday(day: chrono::Weekday) -> &'static str {
+    match day {
+        chrono::Weekday::Mon => "Monday",
+        chrono::Weekday::Tue => "Tuesday",
+        chrono::Weekday::Wed => "Wednesday",
+        chrono::Weekday::Thu => "Thursday",
+        chrono::Weekday::Fri => "Friday",
+        chrono::Weekday::Sat => "Saturday",
+        chrono::Weekday::Sun => "Sunday",
+    }
+}
