@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod files;
 pub mod message;
 pub mod replay;
 pub mod report;

@@ -10,7 +10,8 @@ use super::instant::{Instant, minutes};
 use super::plan::CancelledBy;
 use super::policy::{Contract, Policy};
 use super::refs::{CarerRef, VisitRef};
-use super::visit::{Reconciled, Visit, off_site, words};
+use super::visit::{Reconciled, Visit, off_site};
+use super::words::words;
 
 /// A coordinator has this long, from the planned start, to speak to the client (R23).
 pub const CONTACT_WITHIN: TimeDelta = minutes(30);

@@ -3,6 +3,7 @@
 //! Pure: knows nothing of async, I/O, clocks, SQL or wire formats. The present instant is an
 //! argument. The modules in the order of the flow:
 
+pub mod words;
 pub mod instant;
 pub mod refs;
 pub mod quantity;

@@ -19,6 +19,7 @@ use super::place::Whereabouts;
 use super::plan::{Cancellation, CancelledBy, PlannedVisit, Suspension};
 use super::policy::{Contract, Policy};
 use super::refs::{ClientRef, EventId, VisitRef};
+use super::words::words;
 
 /// Planned length of an unplanned visit (R16).
 pub const UNPLANNED_LENGTH: TimeDelta = minutes(60);
@@ -54,28 +55,6 @@ pub struct PlanRow {
     pub known_from: Instant,
 }
 
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$vdoc])* $variant,)* }
-
-        impl $name {
-            /// The word for it in files and on the wire.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
-            }
-
-            /// The one that the word means.
-            #[must_use]
-            pub fn from_word(word: &str) -> Option<Self> {
-                match word { $($text => Some(Self::$variant),)* _ => None }
-            }
-        }
-    };
-}
-pub(crate) use words;
 
 words! {
     /// What became of a visit (R16).
