@@ -4,6 +4,7 @@
 //! argument.
 
 pub mod calendar;
+pub mod correction;
 pub mod event;
 pub mod holidays;
 pub mod instant;
