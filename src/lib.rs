@@ -1,5 +1,6 @@
 //! nightrun knows, at night, whether somebody came.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;

@@ -1,9 +1,62 @@
-//! Corrections: a coordinator's decision about a visit, with a reason; never an edit of evidence.
+//! Corrections: what a coordinator decided about a visit or an event; never an edit of evidence.
 
 use super::instant::Instant;
 use super::refs::{ContractId, EventId, VisitRef};
 
-/// What a coordinator says became of a visit (R16).
+/// Longest name of whoever decided, in characters.
+pub const BY_MAX_CHARS: usize = 200;
+/// Longest reason or comment, in characters.
+pub const COMMENT_MAX_CHARS: usize = 500;
+
+/// A coordinator's decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Correction {
+    /// When it was made.
+    pub at: Instant,
+    /// Who made it.
+    pub by: String,
+    /// The contract to which it belongs.
+    pub contract: ContractId,
+    /// Why.
+    pub reason: Option<String>,
+    /// An internal comment.
+    pub comment: Option<String>,
+    /// A comment for the return (R29).
+    pub return_comment: Option<String>,
+    /// What was decided.
+    pub what: CorrectionKind,
+}
+
+/// What a coordinator decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CorrectionKind {
+    /// What became of the visit (R16, step 1).
+    Outcome {
+        /// The visit, planned or unplanned.
+        visit_ref: VisitRef,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// The outcomes that were decided for the visit so far no longer hold.
+    Withdraw {
+        /// The visit, planned or unplanned.
+        visit_ref: VisitRef,
+    },
+    /// The event belongs to this visit (R12).
+    Place {
+        /// The event.
+        event_id: EventId,
+        /// The visit, planned or unplanned.
+        visit_ref: VisitRef,
+    },
+    /// Nothing is decided: only the comments are added.
+    Comment {
+        /// The visit, planned or unplanned.
+        visit_ref: VisitRef,
+    },
+}
+
+/// What became of a visit, by a coordinator's decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// It was delivered.
@@ -12,54 +65,23 @@ pub enum Outcome {
     Frustrated,
     /// It was not, and the provider is responsible.
     Missed,
-    /// It was cancelled in time.
+    /// It had been cancelled in time.
     Cancelled,
 }
 
-/// What is corrected.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CorrectionKind {
-    /// What became of the visit.
-    Outcome {
-        /// The visit; an unplanned one by any of its names (R11).
-        visit_ref: VisitRef,
-        /// What it says.
-        outcome: Outcome,
-    },
-    /// The evidence decides again.
-    Withdraw {
-        /// The visit.
-        visit_ref: VisitRef,
-    },
-    /// Where an event belongs (R12).
-    Place {
-        /// The event.
-        event_id: EventId,
-        /// The visit that it belongs to.
-        visit_ref: VisitRef,
-    },
-    /// A comment that decides nothing.
-    Comment {
-        /// The visit.
-        visit_ref: VisitRef,
-    },
-}
+impl Outcome {
+    /// Every outcome there is.
+    pub const ALL: &'static [Self] =
+        &[Self::Delivered, Self::Frustrated, Self::Missed, Self::Cancelled];
 
-/// A correction, appended by a person.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Correction {
-    /// When it was made; it is in force from then on.
-    pub at: Instant,
-    /// Who made it.
-    pub by: String,
-    /// The contract to which it belongs.
-    pub contract: ContractId,
-    /// Why.
-    pub reason: Option<String>,
-    /// A comment that stays inside.
-    pub comment: Option<String>,
-    /// A comment for the return (R29).
-    pub return_comment: Option<String>,
-    /// What is corrected.
-    pub what: CorrectionKind,
+    /// The word for it in files, payloads and returns.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Frustrated => "frustrated",
+            Self::Missed => "missed",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }

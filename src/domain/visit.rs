@@ -55,7 +55,6 @@ pub struct PlanRow {
     pub known_from: Instant,
 }
 
-
 words! {
     /// What became of a visit (R16).
     Status {

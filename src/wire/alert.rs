@@ -89,7 +89,7 @@ mod tests {
     fn all_keys_are_always_there() {
         let alert = AlertMessage {
             alert_id: Uuid::nil(),
-            kind: Kind::MonitoringBlind,
+            kind: AlertKind::MonitoringBlind,
             severity: Severity::Critical,
             state: State::Open,
             contract: "thurrock".parse().unwrap(),
@@ -125,11 +125,11 @@ mod tests {
 
     #[test]
     fn words_are_the_same_in_json_and_in_text() {
-        for kind in Kind::ALL {
+        for kind in AlertKind::ALL {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
             assert_eq!(kind.as_str().parse(), Ok(*kind));
         }
-        assert!("Late".parse::<Kind>().is_err());
+        assert!("Late".parse::<AlertKind>().is_err());
     }
 
     fn instant() -> impl Strategy<Value = Instant> {
@@ -144,7 +144,7 @@ mod tests {
     prop_compose! {
         fn alerts()(
             (id, kind, severity, state) in (
-                any::<u128>(), select(Kind::ALL), select(Severity::ALL), select(State::ALL),
+                any::<u128>(), select(AlertKind::ALL), select(Severity::ALL), select(State::ALL),
             ),
             contract in "[A-Za-z0-9._-]{1,64}",
             (night, run, visit_ref) in (option::of(0..3_000_000_i32), reference(), reference()),

@@ -10,6 +10,8 @@ use crate::domain::event::Reason;
 use crate::domain::instant::Instant;
 use crate::domain::refs::{CarerRef, ClientRef, EventId, Tag, VisitRef};
 
+use crate::domain::words::words;
+
 words! {
     /// What happened.
     EventType {
@@ -135,7 +137,7 @@ pub(super) mod reason {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
     use crate::domain::event::Reason;
-    use crate::wire::UnknownWord;
+    use crate::domain::words::UnknownWord;
 
     /// The reason that this word stands for.
     pub(in super::super) fn from_word(word: &str) -> Option<Reason> {

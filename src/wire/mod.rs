@@ -13,4 +13,3 @@ pub mod rejection;
 pub mod status;
 mod text;
 pub mod topic;
-

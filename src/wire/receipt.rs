@@ -9,6 +9,8 @@ use super::text;
 use crate::domain::instant::Instant;
 use crate::domain::refs::{EventId, VisitRef};
 
+use crate::domain::words::words;
+
 words! {
     /// What the daemon did with the message.
     ReceiptStatus {

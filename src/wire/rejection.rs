@@ -3,6 +3,8 @@
 use crate::domain::event::Sender;
 use crate::domain::refs::{ContractId, EventId};
 
+use crate::domain::words::words;
+
 words! {
     /// The reasons in the interface's words.
     RejectCode {

@@ -141,7 +141,7 @@ pub fn device_status(contract: &ContractId, device: &DeviceRef) -> String {
 
 /// Where alerts of that kind go.
 #[must_use]
-pub fn alert(contract: &ContractId, kind: super::alert::Kind) -> String {
+pub fn alert(contract: &ContractId, kind: crate::domain::alert::AlertKind) -> String {
     format!("nightrun/v1/{contract}/alert/{kind}")
 }
 
@@ -241,7 +241,7 @@ mod tests {
     fn the_daemons_own_topics() {
         let contract: ContractId = "thurrock".parse().unwrap();
         assert_eq!(
-            alert(&contract, super::super::alert::Kind::ShortStaffed),
+            alert(&contract, crate::domain::alert::AlertKind::ShortStaffed),
             "nightrun/v1/thurrock/alert/short_staffed"
         );
         assert_eq!(daemon_status("nightrun"), "nightrun/v1/daemon/nightrun/status");
