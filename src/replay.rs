@@ -129,6 +129,7 @@ impl Player<'_> {
                 Change::Resolve { index, resolution } => {
                     case.alerts[index].resolved = Some((now, resolution));
                 }
+                Change::About { index, carer } => case.alerts[index].carer = Some(carer),
             }
         }
         let overdue =

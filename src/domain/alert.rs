@@ -159,6 +159,13 @@ pub enum Change {
         /// How.
         resolution: Resolution,
     },
+    /// The alert at this place of the list goes on, but is about another carer now.
+    About {
+        /// Its place, as above.
+        index: usize,
+        /// Whom it is about now.
+        carer: CarerRef,
+    },
 }
 
 /// Something that is wrong about a visit now.
@@ -166,14 +173,15 @@ pub enum Change {
 struct Condition {
     kind: AlertKind,
     due_at: Instant,
-    carer: Option<CarerRef>,
+    /// Whom it is about.
+    carers: Vec<CarerRef>,
     /// Whether it rests on nobody, or not everybody, having come.
     by_absence: bool,
 }
 
 impl Condition {
     fn of(kind: AlertKind, due_at: Instant) -> Self {
-        Self { kind, due_at, carer: None, by_absence: false }
+        Self { kind, due_at, carers: Vec::new(), by_absence: false }
     }
 
     fn absence(kind: AlertKind, due_at: Instant) -> Self {
@@ -202,7 +210,7 @@ pub fn assess(
     // An alert whose visit is not in this night any more has nothing to rest on.
     for (index, alert) in alerts.iter().enumerate() {
         let gone = !night.visits.iter().any(|visit| visit.is_named(&alert.visit_ref));
-        if alert.resolved.is_none() && gone {
+        if alert.resolved.is_none() && gone && alert.kind != AlertKind::OffSite {
             changes.push(Change::Resolve { index, resolution: Resolution::Over });
         }
     }
@@ -210,11 +218,16 @@ pub fn assess(
         let own = || alerts.iter().enumerate().filter(|(_, a)| visit.is_named(&a.visit_ref));
         let holding = conditions(visit, contract, now, elsewhere);
         for (index, alert) in own().filter(|(_, alert)| alert.resolved.is_none()) {
-            let still = holding.iter().any(|condition| condition.kind == alert.kind);
-            if let Some(resolution) =
-                (!still).then(|| ending(visit, alert, &holding, contract, now, sight)).flatten()
-            {
-                changes.push(Change::Resolve { index, resolution });
+            match holding.iter().find(|condition| condition.kind == alert.kind) {
+                Some(condition) => {
+                    let same = alert.carer.as_ref().is_none_or(|c| condition.carers.contains(c));
+                    let carer = condition.carers.first().filter(|_| !same).cloned();
+                    changes.extend(carer.map(|carer| Change::About { index, carer }));
+                }
+                None => changes.extend(
+                    ending(visit, alert, &holding, contract, now, sight)
+                        .map(|resolution| Change::Resolve { index, resolution }),
+                ),
             }
         }
         for condition in holding {
@@ -261,7 +274,7 @@ fn raise(
         visit_ref: visit.visit_ref.clone(),
         due_at: condition.due_at,
         raised_at,
-        carer: condition.carer,
+        carer: condition.carers.into_iter().next(),
         told: came_to_hold < super::calendar::night_end(contract.zone, visit.night),
         resolved: None,
     }
@@ -280,28 +293,27 @@ fn conditions(
     holding.extend(gravest(visit, policy, now));
     let overdue_at = visit.planned_end + policy.overdue_checkout;
     if now >= overdue_at {
-        let carer = visit
+        let carers: Vec<CarerRef> = visit
             .inside()
-            .find(|event| !elsewhere(&event.event.carer_ref, event.effective_at))
-            .map(|event| event.event.carer_ref.clone());
-        if carer.is_some() {
-            holding
-                .push(Condition { carer, ..Condition::of(AlertKind::OverdueCheckout, overdue_at) });
+            .filter(|event| !elsewhere(&event.event.carer_ref, event.effective_at))
+            .map(|event| event.event.carer_ref.clone())
+            .collect();
+        if !carers.is_empty() {
+            let condition = Condition::of(AlertKind::OverdueCheckout, overdue_at);
+            holding.push(Condition { carers, ..condition });
         }
     }
     if let Some(event) = off_site(visit).min_by_key(|event| event.event.received_at) {
-        let carer = Some(event.event.carer_ref.clone());
+        let carers = vec![event.event.carer_ref.clone()];
         let condition = Condition::of(AlertKind::OffSite, event.event.received_at);
-        holding.push(Condition { carer, ..condition });
+        holding.push(Condition { carers, ..condition });
     }
     if visit.plan.is_none()
-        && let Some(first) = (visit.attendances.iter())
-            .flat_map(Attendance::events)
-            .min_by_key(|event| event.event.received_at)
+        && let Some(first) = visit.attendances.iter().flat_map(Attendance::counting).next()
     {
-        let carer = Some(first.event.carer_ref.clone());
+        let carers = vec![first.event.carer_ref.clone()];
         let condition = Condition::of(AlertKind::UnplannedVisit, first.event.received_at);
-        holding.push(Condition { carer, ..condition });
+        holding.push(Condition { carers, ..condition });
     }
     holding
 }
@@ -361,15 +373,9 @@ fn ending(
     sight: Sight,
 ) -> Option<Resolution> {
     match alert.kind {
-        AlertKind::OverdueCheckout => {
-            let inside = visit.inside().next().is_some();
-            let due = now >= visit.planned_end + contract.policy(visit.night).overdue_checkout;
-            return Some(match (inside, due) {
-                (true, true) => Resolution::SeenElsewhere,
-                (true, false) => Resolution::Over,
-                (false, _) => Resolution::CheckedOut,
-            });
-        }
+        AlertKind::OverdueCheckout => return Some(ending_of_overdue(visit, alert, contract, now)),
+        // It is for the coordinator to end it.
+        AlertKind::OffSite => return None,
         kind if !kind.is_exclusive() => return Some(Resolution::Over),
         _ => {}
     }
@@ -391,6 +397,25 @@ fn ending(
     } else {
         Resolution::Over
     })
+}
+
+/// Why `overdue_checkout` ends, by what became of the carer whom it is about.
+fn ending_of_overdue(
+    visit: &Visit,
+    alert: &Alert,
+    contract: &Contract,
+    now: Instant,
+) -> Resolution {
+    let is_carer = |carer: &CarerRef| alert.carer.as_ref().is_none_or(|about| about == carer);
+    let due = now >= visit.planned_end + contract.policy(visit.night).overdue_checkout;
+    if visit.inside().any(|event| is_carer(&event.event.carer_ref)) {
+        return if due { Resolution::SeenElsewhere } else { Resolution::Over };
+    }
+    let latest = visit.attendances.iter().rfind(|attendance| is_carer(&attendance.carer));
+    match latest {
+        Some(attendance) if attendance.check_out.is_some() => Resolution::CheckedOut,
+        _ => Resolution::Over,
+    }
 }
 
 /// The next instant after `now` at which time alone may change an alert of the night.
