@@ -121,8 +121,8 @@ impl Player<'_> {
         let case = self.cases.entry(key.clone()).or_default();
         let elsewhere = |carer: &_, after| self.book.seen_elsewhere(carer, after, &key.0);
         let contract = &self.book.contract;
-        let changes =
-            assess(contract, &reconciled, &case.alerts, now, cause, Sight::Seeing, &elsewhere);
+        let sight = Sight::Seeing { since: Instant::MIN_UTC };
+        let changes = assess(contract, &reconciled, &case.alerts, now, cause, sight, &elsewhere);
         for change in changes {
             match change {
                 Change::Open(alert) => case.alerts.push(alert),

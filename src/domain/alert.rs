@@ -125,6 +125,8 @@ pub struct Alert {
     pub carer: Option<CarerRef>,
     /// Whether anybody is told: not if the night was over when the condition came to hold.
     pub told: bool,
+    /// Whether it rests on a silence in which the daemon could not hear (R25).
+    pub unconfirmed: bool,
     /// When and how it ended.
     pub resolved: Option<(Instant, Resolution)>,
 }
@@ -142,7 +144,10 @@ pub enum Cause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sight {
     /// The daemon hears.
-    Seeing,
+    Seeing {
+        /// Since when: what was due before is raised unconfirmed.
+        since: Instant,
+    },
     /// It does not: silence proves nothing.
     Blind,
 }
@@ -235,7 +240,7 @@ pub fn assess(
             if known || (condition.by_absence && sight == Sight::Blind) {
                 continue;
             }
-            let alert = raise(visit, contract, condition, now, cause);
+            let alert = raise(visit, contract, condition, now, cause, sight);
             let once = alert.kind == AlertKind::UnplannedVisit;
             changes.push(Change::Open(alert));
             if once {
@@ -263,11 +268,16 @@ fn raise(
     condition: Condition,
     now: Instant,
     cause: Cause,
+    sight: Sight,
 ) -> Alert {
     let known_from = visit.plan.as_ref().map_or(Instant::MIN_UTC, |plan| plan.known_from);
     let (raised_at, came_to_hold) = match cause {
         Cause::Receipt => (now, now),
         Cause::Time => (condition.due_at, condition.due_at.max(known_from)),
+    };
+    let unconfirmed = match (cause, sight) {
+        (Cause::Time, Sight::Seeing { since }) => condition.by_absence && came_to_hold < since,
+        _ => false,
     };
     Alert {
         kind: condition.kind,
@@ -276,6 +286,7 @@ fn raise(
         raised_at,
         carer: condition.carers.into_iter().next(),
         told: came_to_hold < super::calendar::night_end(contract.zone, visit.night),
+        unconfirmed,
         resolved: None,
     }
 }

@@ -8,22 +8,24 @@ use super::plan::{LatLon, PlannedVisit};
 use super::policy::Contract;
 use super::refs::{ClientRef, EventId, VisitRef};
 use super::register::{Home, Registers};
+use super::words::words;
 
-/// By what an event was placed (R12), in the order in which it is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PlacedBy {
-    /// By a coordinator.
-    Correction,
-    /// By its own `client_ref`.
-    Client,
-    /// By the client of its `visit_ref`.
-    Visit,
-    /// By the home of its `tag`.
-    Tag,
-    /// By the home of the unit that sent it.
-    Device,
-    /// By its position.
-    Position,
+words! {
+    /// By what an event was placed (R12), in the order in which it is tried.
+    PlacedBy {
+        /// By a coordinator.
+        Correction = "correction",
+        /// By its own `client_ref`.
+        Client = "client",
+        /// By the client of its `visit_ref`.
+        Visit = "visit",
+        /// By the home of its `tag`.
+        Tag = "tag",
+        /// By the home of the unit that sent it.
+        Device = "device",
+        /// By its position.
+        Position = "position",
+    }
 }
 
 /// Where an event belongs.

@@ -5,18 +5,20 @@ use chrono::{NaiveDate, TimeDelta};
 use super::instant::Instant;
 use super::quantity::Quantity;
 use super::refs::{CarerRef, ClientRef, ContractId, DeviceRef, RunRef, Tag, VisitRef};
+use super::words::words;
 
-/// Who cancelled a visit (R22).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CancelledBy {
-    /// The client.
-    Client,
-    /// The council.
-    Council,
-    /// The provider: the visit is missed.
-    Provider,
-    /// Nobody: the row should never have been.
-    Error,
+words! {
+    /// Who cancelled a visit (R22).
+    CancelledBy {
+        /// The client.
+        Client = "client",
+        /// The council.
+        Council = "council",
+        /// The provider: the visit is missed.
+        Provider = "provider",
+        /// Nobody: the row should never have been.
+        Error = "error",
+    }
 }
 
 /// A cancellation in the plan (R22).
@@ -97,15 +99,16 @@ pub struct ClientRow {
     pub from: Option<NaiveDate>,
 }
 
-/// How a carer is employed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Employment {
-    /// By the provider, permanently.
-    Permanent,
-    /// By the provider, for a time.
-    Temporary,
-    /// By an agency.
-    Agency,
+words! {
+    /// How a carer is employed.
+    Employment {
+        /// By the provider, permanently.
+        Permanent = "permanent",
+        /// By the provider, for a time.
+        Temporary = "temporary",
+        /// By an agency.
+        Agency = "agency",
+    }
 }
 
 /// A row of the carer register.

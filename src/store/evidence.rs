@@ -1,0 +1,432 @@
+//! Evidence: events as they were received, where they were placed, and what could not be used.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+use sqlx::FromRow;
+
+use super::cases::CaseKey;
+use super::{Db, StoreError, at, night_text, read_night, read_word, rows};
+use crate::domain::calendar::Night;
+use crate::domain::event::Event;
+use crate::domain::instant::Instant;
+use crate::domain::place::{Place, PlacedBy};
+use crate::domain::refs::{CarerRef, ClientRef, ContractId, EventId, VisitRef};
+use crate::wire::payload::{Decoded, decode};
+
+/// An event that is to be recorded, with the message that brought it.
+pub struct NewEvent<'a> {
+    /// What was decoded.
+    pub decoded: &'a Decoded,
+    /// The topic of the message.
+    pub topic: &'a str,
+    /// Its payload.
+    pub payload: &'a [u8],
+    /// Where the event belongs.
+    pub place: &'a Place,
+    /// The night of its effective time.
+    pub night: Night,
+}
+
+fn placed(place: &Place, own_night: Night) -> (String, &str, &'static str) {
+    match place {
+        Place::At { client, night, by, .. } => (night_text(*night), client.as_str(), by.as_str()),
+        Place::Unplaced => (night_text(own_night), "", "unplaced"),
+    }
+}
+
+/// The visit that an event without a client of its own names: where it belongs may change when that
+/// visit appears.
+fn names_visit(event: &Event) -> Option<&str> {
+    if event.client_ref.is_some() {
+        return None;
+    }
+    event.visit_ref.as_ref().map(VisitRef::as_str)
+}
+
+/// Records events that are not there yet.
+///
+/// # Errors
+/// When the database fails.
+pub async fn insert(db: &mut Db, events: &[NewEvent<'_>]) -> Result<(), StoreError> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let values = events.iter().map(|new| {
+        let event = &new.decoded.event;
+        let (night, client, by) = placed(new.place, new.night);
+        json!({
+            "contract": event.contract.as_str(),
+            "id": event.event_id.to_string(),
+            "content": hex(&new.decoded.content),
+            "topic": new.topic,
+            "payload": String::from_utf8_lossy(new.payload),
+            "received": event.received_at.timestamp_micros(),
+            "effective": event.effective_at().timestamp_micros(),
+            "carer": event.carer_ref.as_str(),
+            "names": names_visit(event),
+            "night": night,
+            "client": client,
+            "by": by,
+        })
+    });
+    sqlx::query(
+        "INSERT INTO event (contract, event_id, content, topic, payload, received_at, \
+         effective_at, carer_ref, names_visit, night, client_ref, placed_by) \
+         SELECT value->>'contract', value->>'id', value->>'content', value->>'topic', \
+         value->>'payload', CAST(value->>'received' AS BIGINT), \
+         CAST(value->>'effective' AS BIGINT), value->>'carer', value->>'names', value->>'night', \
+         value->>'client', value->>'by' FROM json_each($1)",
+    )
+    .bind(rows(values))
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Bytes as hexadecimal text.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// An event that has been recorded before.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The hash of its content, hexadecimal (R6).
+    pub content: String,
+    /// When it was received first.
+    pub received_at: Instant,
+    /// Where it was placed; `None`: unplaced.
+    pub case: Option<(ClientRef, Night)>,
+}
+
+#[derive(FromRow)]
+struct KnownRow {
+    contract: String,
+    event_id: String,
+    content: String,
+    received_at: i64,
+    night: String,
+    client_ref: String,
+}
+
+/// The events among these that have been recorded.
+///
+/// # Errors
+/// When the database fails.
+pub async fn known(
+    db: &mut Db,
+    ids: &BTreeSet<(ContractId, EventId)>,
+) -> Result<BTreeMap<(ContractId, EventId), Known>, StoreError> {
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let keys = ids
+        .iter()
+        .map(|(contract, id)| json!({"contract": contract.as_str(), "id": id.to_string()}));
+    let found: Vec<KnownRow> = sqlx::query_as(
+        "SELECT e.contract, e.event_id, e.content, e.received_at, e.night, e.client_ref \
+         FROM json_each($1) k JOIN event e ON e.contract = k.value->>'contract' \
+         AND e.event_id = k.value->>'id'",
+    )
+    .bind(rows(keys))
+    .fetch_all(db)
+    .await?;
+    found
+        .into_iter()
+        .map(|row| {
+            let case = match row.client_ref.as_str() {
+                "" => None,
+                client => Some((client.parse()?, read_night(&row.night)?)),
+            };
+            let known = Known { content: row.content, received_at: at(row.received_at), case };
+            Ok(((row.contract.parse()?, read_word(&row.event_id)?), known))
+        })
+        .collect()
+}
+
+/// Counts a message that said again what an event had said.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_duplicates(
+    db: &mut Db,
+    ids: &[(ContractId, EventId)],
+) -> Result<(), StoreError> {
+    for (contract, id) in ids {
+        sqlx::query(
+            "UPDATE event SET duplicates = duplicates + 1 WHERE contract = $1 AND event_id = $2",
+        )
+        .bind(contract.as_str())
+        .bind(id.to_string())
+        .execute(&mut *db)
+        .await?;
+    }
+    Ok(())
+}
+
+/// An event as it was recorded and placed.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// Its number in the database, rising with receipt.
+    pub id: i64,
+    /// The event.
+    pub event: Event,
+    /// Where it was placed; `None`: unplaced.
+    pub client: Option<ClientRef>,
+    /// The night in which it was placed or, unplaced, that of its effective time.
+    pub night: Night,
+    /// How it was placed; `None`: unplaced.
+    pub by: Option<PlacedBy>,
+}
+
+#[derive(FromRow)]
+struct EventRow {
+    id: i64,
+    topic: String,
+    payload: String,
+    received_at: i64,
+    night: String,
+    client_ref: String,
+    placed_by: String,
+}
+
+impl EventRow {
+    fn read(self) -> Result<Recorded, StoreError> {
+        let decoded = decode(&self.topic, self.payload.as_bytes(), at(self.received_at), |_| true)
+            .map_err(|rejection| StoreError::Foreign(format!("an event: {}", rejection.detail)))?;
+        Ok(Recorded {
+            id: self.id,
+            event: decoded.event,
+            client: match self.client_ref.as_str() {
+                "" => None,
+                client => Some(client.parse()?),
+            },
+            night: read_night(&self.night)?,
+            by: self.placed_by.parse().ok(),
+        })
+    }
+}
+
+macro_rules! events {
+    ($rest:literal) => {
+        concat!(
+            "SELECT e.id, e.topic, e.payload, e.received_at, e.night, e.client_ref, e.placed_by ",
+            $rest
+        )
+    };
+}
+
+fn read_all(found: Vec<EventRow>) -> Result<Vec<Recorded>, StoreError> {
+    found.into_iter().map(EventRow::read).collect()
+}
+
+/// The events that were placed at these client nights.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_cases(db: &mut Db, keys: &BTreeSet<CaseKey>) -> Result<Vec<Recorded>, StoreError> {
+    let found = sqlx::query_as(events!(
+        "FROM json_each($1) k JOIN event e ON e.contract = k.value->>'contract' \
+         AND e.night = k.value->>'night' AND e.client_ref = k.value->>'client' ORDER BY e.id"
+    ))
+    .bind(rows(keys.iter().map(CaseKey::to_json)))
+    .fetch_all(db)
+    .await?;
+    read_all(found)
+}
+
+/// The events that were placed in these nights of a contract, both ends included.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_nights(
+    db: &mut Db,
+    contract: &ContractId,
+    from: Night,
+    to: Night,
+) -> Result<Vec<Recorded>, StoreError> {
+    let found = sqlx::query_as(events!(
+        "FROM event e WHERE e.contract = $1 AND e.night BETWEEN $2 AND $3 \
+         AND e.client_ref <> '' ORDER BY e.id"
+    ))
+    .bind(contract.as_str())
+    .bind(night_text(from))
+    .bind(night_text(to))
+    .fetch_all(db)
+    .await?;
+    read_all(found)
+}
+
+/// The events that name one of these visits and say no client.
+///
+/// # Errors
+/// When the database fails.
+pub async fn naming(
+    db: &mut Db,
+    refs: &BTreeSet<(ContractId, VisitRef)>,
+) -> Result<Vec<Recorded>, StoreError> {
+    if refs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys = refs
+        .iter()
+        .map(|(contract, visit)| json!({"contract": contract.as_str(), "visit": visit.as_str()}));
+    let found = sqlx::query_as(events!(
+        "FROM json_each($1) k JOIN event e ON e.contract = k.value->>'contract' \
+         AND e.names_visit = k.value->>'visit' ORDER BY e.id"
+    ))
+    .bind(rows(keys))
+    .fetch_all(db)
+    .await?;
+    read_all(found)
+}
+
+/// The events of these nights that are unplaced or were placed by their position.
+///
+/// # Errors
+/// When the database fails.
+pub async fn loosely_placed(
+    db: &mut Db,
+    nights: &BTreeSet<(ContractId, Night)>,
+) -> Result<Vec<Recorded>, StoreError> {
+    let keys = nights
+        .iter()
+        .map(|(contract, night)| json!({"contract": contract.as_str(), "night": night_text(*night)}));
+    let found = sqlx::query_as(events!(
+        "FROM json_each($1) k JOIN event e ON e.contract = k.value->>'contract' \
+         AND e.night = k.value->>'night' AND e.placed_by IN ('unplaced', 'position') ORDER BY e.id"
+    ))
+    .bind(rows(keys))
+    .fetch_all(db)
+    .await?;
+    read_all(found)
+}
+
+/// The next events of a contract, from a night on, whose place depends on plan or registers.
+///
+/// # Errors
+/// When the database fails.
+pub async fn to_place_anew(
+    db: &mut Db,
+    contract: &ContractId,
+    from: Night,
+    after: i64,
+    most: i64,
+) -> Result<Vec<Recorded>, StoreError> {
+    let found = sqlx::query_as(events!(
+        "FROM event e WHERE e.contract = $1 AND e.night >= $2 AND e.id > $3 \
+         AND e.placed_by <> 'client' ORDER BY e.id LIMIT $4"
+    ))
+    .bind(contract.as_str())
+    .bind(night_text(from))
+    .bind(after)
+    .bind(most)
+    .fetch_all(db)
+    .await?;
+    read_all(found)
+}
+
+/// Records that an event belongs somewhere else than was thought.
+///
+/// # Errors
+/// When the database fails.
+pub async fn replace(
+    db: &mut Db,
+    id: i64,
+    place: &Place,
+    own_night: Night,
+) -> Result<(), StoreError> {
+    let (night, client, by) = placed(place, own_night);
+    sqlx::query("UPDATE event SET night = $2, client_ref = $3, placed_by = $4 WHERE id = $1")
+        .bind(id)
+        .bind(night)
+        .bind(client)
+        .bind(by)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// When and where these carers were, by their events from `after` on.
+///
+/// # Errors
+/// When the database fails.
+pub async fn seen(
+    db: &mut Db,
+    carers: &BTreeMap<(ContractId, CarerRef), Instant>,
+) -> Result<Vec<(ContractId, CarerRef, Instant, ClientRef)>, StoreError> {
+    if carers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys = carers.iter().map(|((contract, carer), after)| {
+        json!({
+            "contract": contract.as_str(),
+            "carer": carer.as_str(),
+            "after": after.timestamp_micros(),
+        })
+    });
+    let found: Vec<(String, String, i64, String)> = sqlx::query_as(
+        "SELECT e.contract, e.carer_ref, e.effective_at, e.client_ref FROM json_each($1) k \
+         JOIN event e ON e.contract = k.value->>'contract' AND e.carer_ref = k.value->>'carer' \
+         AND e.effective_at > CAST(k.value->>'after' AS BIGINT) WHERE e.client_ref <> ''",
+    )
+    .bind(rows(keys))
+    .fetch_all(db)
+    .await?;
+    found
+        .into_iter()
+        .map(|(contract, carer, effective_at, client)| {
+            Ok((contract.parse()?, carer.parse()?, at(effective_at), client.parse()?))
+        })
+        .collect()
+}
+
+/// A message that could not be used.
+pub struct Unusable<'a> {
+    /// The topic of the message.
+    pub topic: &'a str,
+    /// Its bytes.
+    pub payload: &'a [u8],
+    /// Their hash, hexadecimal.
+    pub sha256: String,
+    /// Why.
+    pub code: &'static str,
+    /// Why, in words.
+    pub detail: &'a str,
+    /// The id that it claimed.
+    pub event_id: Option<EventId>,
+    /// When it was received.
+    pub received_at: Instant,
+}
+
+/// Most bytes of an unusable message that are kept.
+pub const KEPT_BYTES_MAX: usize = 8192;
+
+/// Keeps a message that could not be used; the same one again is counted.
+///
+/// # Errors
+/// When the database fails.
+pub async fn reject(db: &mut Db, message: &Unusable<'_>) -> Result<(), StoreError> {
+    let kept = &message.payload[..message.payload.len().min(KEPT_BYTES_MAX)];
+    sqlx::query(
+        "INSERT INTO rejected (topic, payload_sha256, code, detail, payload, event_id, \
+         received_at) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+         ON CONFLICT (topic, payload_sha256, code) DO UPDATE SET times = rejected.times + 1",
+    )
+    .bind(message.topic)
+    .bind(&message.sha256)
+    .bind(message.code)
+    .bind(message.detail)
+    .bind(kept)
+    .bind(message.event_id.map(|id| id.to_string()))
+    .bind(message.received_at.timestamp_micros())
+    .execute(db)
+    .await?;
+    Ok(())
+}

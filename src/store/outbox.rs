@@ -1,0 +1,92 @@
+//! What is still to be published: written in the transaction that brings it about, removed when the
+//! broker has it.
+
+use serde_json::json;
+use sqlx::FromRow;
+
+use super::{Db, StoreError, rows};
+use crate::domain::instant::Instant;
+
+/// Most messages that are taken from the outbox at once.
+pub const TAKE_MAX: i64 = 500;
+
+/// A message that is to be published.
+#[derive(Debug, Clone, FromRow)]
+pub struct ToPublish {
+    /// Its place in the outbox.
+    pub id: i64,
+    /// Where to.
+    pub topic: String,
+    /// The payload, JSON.
+    pub payload: String,
+}
+
+/// Adds messages.
+///
+/// # Errors
+/// When the database fails.
+pub async fn add(
+    db: &mut Db,
+    messages: &[(String, String)],
+    not_before: Instant,
+) -> Result<(), StoreError> {
+    if messages.is_empty() {
+        return Ok(());
+    }
+    let values =
+        messages.iter().map(|(topic, payload)| json!({"topic": topic, "payload": payload}));
+    sqlx::query(
+        "INSERT INTO outbox (topic, payload, not_before) \
+         SELECT value->>'topic', value->>'payload', $2 FROM json_each($1)",
+    )
+    .bind(rows(values))
+    .bind(not_before.timestamp_micros())
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The next messages after `after` that may be published by `now`, the oldest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn take(db: &mut Db, after: i64, now: Instant) -> Result<Vec<ToPublish>, StoreError> {
+    let found = sqlx::query_as(
+        "SELECT id, topic, payload FROM outbox WHERE id > $1 AND not_before <= $2 \
+         ORDER BY id LIMIT $3",
+    )
+    .bind(after)
+    .bind(now.timestamp_micros())
+    .bind(TAKE_MAX)
+    .fetch_all(db)
+    .await?;
+    Ok(found)
+}
+
+/// Removes messages that the broker has.
+///
+/// # Errors
+/// When the database fails.
+pub async fn remove(db: &mut Db, ids: &[i64]) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM outbox WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))")
+        .bind(rows(ids.iter().map(|id| json!(id))))
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Puts off a message that the broker refused; it moves to the end.
+///
+/// # Errors
+/// When the database fails.
+pub async fn put_off(db: &mut Db, id: i64, not_before: Instant) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO outbox (topic, payload, not_before) \
+         SELECT topic, payload, $2 FROM outbox WHERE id = $1",
+    )
+    .bind(id)
+    .bind(not_before.timestamp_micros())
+    .execute(&mut *db)
+    .await?;
+    remove(db, &[id]).await
+}

@@ -1,0 +1,244 @@
+//! The plan with its history: every version of a visit is appended, the latest is in force.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::json;
+use sqlx::FromRow;
+
+use super::cases::CaseKey;
+use super::{Db, StoreError, at, night_text, read_night, read_word, rows};
+use crate::domain::calendar::Night;
+use crate::domain::instant::Instant;
+use crate::domain::plan::{Cancellation, PlannedVisit};
+use crate::domain::refs::{ContractId, VisitRef};
+use crate::domain::visit::PlanRow;
+
+/// The columns of a version, with those of its import.
+macro_rules! versions {
+    ($from:literal) => {
+        concat!(
+            "SELECT DISTINCT q.id, q.contract, q.visit_ref, q.client_ref, q.night, q.service, ",
+            "q.service_level, q.run, q.start_at, q.end_at, q.carers_required, q.carers, ",
+            "q.time_specific, q.quantity, q.cancelled_at, q.cancelled_by, q.cancel_reason, ",
+            "i.seq, i.committed_at FROM ",
+            $from,
+            " JOIN planned_visit q ON q.contract = p.contract AND q.visit_ref = p.visit_ref",
+            " JOIN import i ON i.id = q.import_id WHERE i.seq IS NOT NULL"
+        )
+    };
+}
+
+#[derive(FromRow)]
+struct VersionRow {
+    contract: String,
+    visit_ref: String,
+    client_ref: String,
+    night: String,
+    service: String,
+    service_level: String,
+    run: Option<String>,
+    start_at: i64,
+    end_at: i64,
+    carers_required: i64,
+    carers: String,
+    time_specific: i64,
+    quantity: Option<String>,
+    cancelled_at: Option<i64>,
+    cancelled_by: Option<String>,
+    cancel_reason: Option<String>,
+    seq: i64,
+    committed_at: i64,
+}
+
+/// One version of a visit.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// The visit as that version has it.
+    pub visit: Arc<PlannedVisit>,
+    /// Its night.
+    pub night: Night,
+    /// When it came into force.
+    pub known_from: Instant,
+    seq: i64,
+}
+
+impl VersionRow {
+    fn read(self) -> Result<Version, StoreError> {
+        let cancellation = match (self.cancelled_at, self.cancelled_by) {
+            (Some(cancelled_at), Some(by)) => Some(Cancellation {
+                at: at(cancelled_at),
+                by: read_word(&by)?,
+                reason: self.cancel_reason,
+            }),
+            _ => None,
+        };
+        let carers = self.carers.split(';').filter(|carer| !carer.is_empty());
+        let visit = PlannedVisit {
+            contract: self.contract.parse()?,
+            visit_ref: self.visit_ref.parse()?,
+            service: self.service,
+            service_level: self.service_level,
+            client_ref: self.client_ref.parse()?,
+            run: self.run.map(|run| run.parse()).transpose()?,
+            start: at(self.start_at),
+            end: at(self.end_at),
+            carers_required: u8::try_from(self.carers_required).unwrap_or(u8::MAX),
+            carers: carers.map(str::parse).collect::<Result<_, _>>()?,
+            time_specific: self.time_specific != 0,
+            quantity: self.quantity.as_deref().map(read_word).transpose()?,
+            cancellation,
+        };
+        Ok(Version {
+            visit: Arc::new(visit),
+            night: read_night(&self.night)?,
+            known_from: at(self.committed_at),
+            seq: self.seq,
+        })
+    }
+}
+
+/// Visits with their versions, the oldest first.
+pub type History = BTreeMap<(ContractId, VisitRef), Vec<Version>>;
+
+/// The row in force of a visit's versions, with what its history says about it.
+#[must_use]
+pub fn in_force(versions: &[Version]) -> Option<(Night, PlanRow)> {
+    let last = versions.last()?;
+    let replanned = versions.windows(2).any(|pair| {
+        let changed_at = pair[1].known_from;
+        changed_at > pair[0].visit.start || changed_at > pair[1].visit.start
+    });
+    // A change that leaves the times alone does not make the visit new to anybody.
+    let times = |version: &Version| (version.visit.start, version.visit.end, version.night);
+    let known_from = versions
+        .iter()
+        .rev()
+        .take_while(|version| times(version) == times(last))
+        .map(|version| version.known_from)
+        .min()
+        .unwrap_or(last.known_from);
+    Some((last.night, PlanRow { visit: Arc::clone(&last.visit), replanned, known_from }))
+}
+
+fn history(found: Vec<VersionRow>) -> Result<History, StoreError> {
+    let mut history = History::new();
+    for row in found {
+        let version = row.read()?;
+        let key = (version.visit.contract.clone(), version.visit.visit_ref.clone());
+        history.entry(key).or_default().push(version);
+    }
+    for versions in history.values_mut() {
+        versions.sort_by_key(|version| version.seq);
+    }
+    Ok(history)
+}
+
+/// All visits that have ever been planned for these client nights.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_cases(db: &mut Db, keys: &BTreeSet<CaseKey>) -> Result<History, StoreError> {
+    let found = sqlx::query_as(versions!(
+        "json_each($1) k JOIN planned_visit p ON p.contract = k.value->>'contract' \
+         AND p.night = k.value->>'night' AND p.client_ref = k.value->>'client'"
+    ))
+    .bind(rows(keys.iter().map(CaseKey::to_json)))
+    .fetch_all(db)
+    .await?;
+    history(found)
+}
+
+/// The visits of these references.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_refs(
+    db: &mut Db,
+    refs: &BTreeSet<(ContractId, VisitRef)>,
+) -> Result<History, StoreError> {
+    if refs.is_empty() {
+        return Ok(History::new());
+    }
+    let keys = refs
+        .iter()
+        .map(|(contract, visit)| json!({"contract": contract.as_str(), "visit": visit.as_str()}));
+    let found = sqlx::query_as(versions!(
+        "json_each($1) k JOIN planned_visit p ON p.contract = k.value->>'contract' \
+         AND p.visit_ref = k.value->>'visit'"
+    ))
+    .bind(rows(keys))
+    .fetch_all(db)
+    .await?;
+    history(found)
+}
+
+/// All visits that have ever been planned for these nights of a contract, both ends included.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_nights(
+    db: &mut Db,
+    contract: &ContractId,
+    from: Night,
+    to: Night,
+) -> Result<History, StoreError> {
+    let found = sqlx::query_as(versions!(
+        "(SELECT DISTINCT contract, visit_ref FROM planned_visit \
+         WHERE contract = $1 AND night BETWEEN $2 AND $3) p"
+    ))
+    .bind(contract.as_str())
+    .bind(night_text(from))
+    .bind(night_text(to))
+    .fetch_all(db)
+    .await?;
+    history(found)
+}
+
+/// Appends visits to an import that is not in force yet.
+///
+/// # Errors
+/// When the database fails.
+pub async fn stage(
+    db: &mut Db,
+    import: i64,
+    visits: &[(PlannedVisit, Night)],
+) -> Result<(), StoreError> {
+    let values = visits.iter().map(|(visit, night)| {
+        let carers: Vec<&str> = visit.carers.iter().map(|carer| carer.as_str()).collect();
+        let cancellation = visit.cancellation.as_ref();
+        json!({
+            "contract": visit.contract.as_str(),
+            "visit": visit.visit_ref.as_str(),
+            "client": visit.client_ref.as_str(),
+            "night": night_text(*night),
+            "service": visit.service,
+            "level": visit.service_level,
+            "run": visit.run.as_ref().map(|run| run.as_str()),
+            "start": visit.start.timestamp_micros(),
+            "end": visit.end.timestamp_micros(),
+            "required": visit.carers_required,
+            "carers": carers.join(";"),
+            "specific": i64::from(visit.time_specific),
+            "quantity": visit.quantity.map(|quantity| quantity.to_exact()),
+            "cancelled": cancellation.map(|cancellation| cancellation.at.timestamp_micros()),
+            "by": cancellation.map(|cancellation| cancellation.by.as_str()),
+            "reason": cancellation.and_then(|cancellation| cancellation.reason.as_deref()),
+        })
+    });
+    sqlx::query(
+        "INSERT INTO planned_visit (import_id, contract, visit_ref, client_ref, night, service, \
+         service_level, run, start_at, end_at, carers_required, carers, time_specific, quantity, \
+         cancelled_at, cancelled_by, cancel_reason) \
+         SELECT $2, value->>'contract', value->>'visit', value->>'client', value->>'night', \
+         value->>'service', value->>'level', value->>'run', CAST(value->>'start' AS BIGINT), \
+         CAST(value->>'end' AS BIGINT), CAST(value->>'required' AS BIGINT), value->>'carers', \
+         CAST(value->>'specific' AS BIGINT), value->>'quantity', \
+         CAST(value->>'cancelled' AS BIGINT), value->>'by', value->>'reason' FROM json_each($1)",
+    )
+    .bind(rows(values))
+    .bind(import)
+    .execute(db)
+    .await?;
+    Ok(())
+}
