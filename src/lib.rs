@@ -1,5 +1,7 @@
 //! nightrun knows, at night, whether somebody came.
 
+pub mod backoff;
 pub mod clock;
 pub mod domain;
 pub mod message;
+pub mod mqtt;
