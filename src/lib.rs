@@ -6,3 +6,4 @@ pub mod clock;
 pub mod domain;
 pub mod message;
 pub mod mqtt;
+pub mod publish;
