@@ -215,6 +215,7 @@ impl Publisher<'_> {
                     if matches!(error, ConnectionError::ConnectionRefused(RetainNotSupported)) {
                         self.retains_nothing = true;
                     }
+                    had_worked &= !self.window.is_fruitless();
                     return Some(Broken { trouble: error.into(), had_worked });
                 }
             }
@@ -229,6 +230,9 @@ impl Publisher<'_> {
         let mut options = self.settings.options(&client_id(self.settings));
         options.set_clean_start(true);
         options.set_outgoing_inflight_upper_limit(IN_FLIGHT_MAX);
+        // What is read together with the end of the connection is lost. Mosquitto answers a message
+        // that it does not allow and closes the connection: that answer must be heard.
+        options.set_read_batch_size(1);
         let topic = self.settings.status_topic();
         if !self.retains_nothing {
             options.set_last_will(LastWill::new(topic, OFFLINE, QoS::AtLeastOnce, true, None));

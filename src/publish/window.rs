@@ -13,6 +13,11 @@ use super::{IN_FLIGHT_MAX, Outcome, Outgoing};
 /// the topic, the packet identifier, and the length of the properties.
 const HEADER_BYTES_MAX: usize = 10;
 
+/// Connections in a row that answer nothing before the first message is held to be the cause, and
+/// goes behind the others. (Some brokers answer a message that they do not allow by closing the
+/// connection.) It is not given up: the broker may be at fault in another way.
+const FRUITLESS_MAX: u32 = 3;
+
 /// What the broker takes.
 #[derive(Debug, Clone, Copy, Default)]
 struct Limits {
@@ -49,6 +54,15 @@ struct Entry {
     message: Source,
 }
 
+impl Entry {
+    fn taken(self) -> Option<Outgoing> {
+        match self.message {
+            Source::Taken(message) => Some(message),
+            Source::State => None,
+        }
+    }
+}
+
 /// Whose message it is.
 enum Source {
     /// The daemon's own state: nobody waits for the outcome, and it is never sent again.
@@ -63,6 +77,10 @@ pub(super) struct Window {
     entries: VecDeque<Entry>,
     outcomes: VecDeque<Outcome>,
     limits: Limits,
+    /// Whether the present connection has answered any message.
+    answered: bool,
+    /// How many connections in a row were given messages and answered none.
+    fruitless: u32,
 }
 
 impl Window {
@@ -100,13 +118,26 @@ impl Window {
         client: &AsyncClient,
     ) {
         self.limits = Limits::of(connack);
-        let before = std::mem::take(&mut self.entries);
-        self.say(status_topic, state, client);
-        for entry in before {
-            if let Source::Taken(message) = entry.message {
-                self.take(message, client);
-            }
+        self.fruitless = if self.is_fruitless() { self.fruitless + 1 } else { 0 };
+        self.answered = false;
+        let mut again: VecDeque<_> = self.entries.drain(..).filter_map(Entry::taken).collect();
+        if self.fruitless >= FRUITLESS_MAX && again.len() > 1 {
+            tracing::error!(
+                id = again[0].id,
+                "the broker ends the connection again and again when it is sent this message; the \
+                 others go first"
+            );
+            again.rotate_left(1);
         }
+        self.say(status_topic, state, client);
+        for message in again {
+            self.take(message, client);
+        }
+    }
+
+    /// Whether the connection was given messages and has answered none.
+    pub(super) fn is_fruitless(&self) -> bool {
+        !self.answered && self.entries.iter().any(|entry| matches!(entry.message, Source::Taken(_)))
     }
 
     /// Says the daemon's state, if the broker keeps such things.
@@ -159,6 +190,7 @@ impl Window {
         };
         let accepted =
             matches!(puback.reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers);
+        self.answered |= matches!(entry.message, Source::Taken(_));
         match entry.message {
             Source::Taken(message) if accepted => {
                 self.outcomes.push_back(Outcome::Published(message.id));
@@ -242,5 +274,36 @@ mod tests {
             window.outcomes,
             [Outcome::Published(2), Outcome::Refused(3, reason), Outcome::Published(1)]
         );
+    }
+
+    #[test]
+    fn a_message_that_ends_every_connection_goes_behind_the_others_after_the_third() {
+        let (client, _eventloop) = client();
+        let connack = ConnAck {
+            session_present: false,
+            code: rumqttc::ConnectReturnCode::Success,
+            properties: None,
+        };
+        let mut window = Window::default();
+        for id in 1..=3 {
+            window.take(message(id, 5), &client);
+        }
+        let order = |window: &Window| {
+            let ids = window.entries.iter().filter_map(|entry| match &entry.message {
+                Source::Taken(message) => Some(message.id),
+                Source::State => None,
+            });
+            ids.collect::<Vec<_>>()
+        };
+        for expected in [[1, 2, 3], [1, 2, 3], [2, 3, 1]] {
+            window.begin(&connack, "s", "{}", &client);
+            assert_eq!(order(&window), expected);
+        }
+        window.sent(1);
+        window.sent(2);
+        window.answered(&PubAck { pkid: 2, reason: PubAckReason::Success, properties: None });
+        window.begin(&connack, "s", "{}", &client);
+        assert_eq!(order(&window), [3, 1]);
+        assert_eq!(window.fruitless, 0);
     }
 }
