@@ -130,12 +130,12 @@ pub async fn run(
             Ended::Stopped => return,
             Ended::Lost(trouble) => trouble,
         };
-        if std::mem::take(&mut known.caught_up) {
+        if known.hears == Hears::Everything {
             backoff.reset();
         }
         let pause = trouble.pause(&mut backoff);
         known.report(settings, &trouble, pause);
-        let was_hearing = std::mem::take(&mut known.hearing);
+        let was_hearing = std::mem::take(&mut known.hears) != Hears::Nothing;
         let lost = async {
             if was_hearing {
                 // An error means that the writer is gone; the next connection finds that out.
@@ -156,15 +156,28 @@ pub(crate) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     let _ = shutdown.wait_for(|stop| *stop).await;
 }
 
+/// How much a connection hears.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Hears {
+    /// It has not subscribed.
+    #[default]
+    Nothing,
+    /// It has subscribed; what the broker had kept is on its way.
+    Backlog,
+    /// It has read what the broker had kept.
+    Everything,
+}
+
 /// What outlives a connection.
 #[derive(Default)]
 struct Known {
     /// A connection of this process had a session: the broker should have kept it.
     had_session: bool,
-    /// The present connection subscribed.
-    hearing: bool,
-    /// The present connection read what the broker had kept.
-    caught_up: bool,
+    /// How much the present connection hears.
+    hears: Hears,
+    /// The broker does not take the marker, and some brokers close the connection over it: the next
+    /// connection does without.
+    marker_refused: bool,
     /// The trouble that was last written to the log: each is written once, not at every attempt.
     reported: Option<String>,
 }
@@ -173,7 +186,7 @@ impl Known {
     fn report(&mut self, settings: &BrokerSession, trouble: &Trouble, pause: Duration) {
         let BrokerSession { host, port, client_id, .. } = settings;
         let text = trouble.to_string();
-        if !self.hearing && self.reported.as_deref() == Some(&text) {
+        if self.hears == Hears::Nothing && self.reported.as_deref() == Some(&text) {
             tracing::debug!(host, port, ?pause, "still no session with the broker: {text}");
             return;
         }

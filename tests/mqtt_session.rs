@@ -230,6 +230,26 @@ async fn a_second_daemon_with_the_same_client_id_takes_the_session_and_the_first
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rules_that_forbid_the_marker_do_not_stop_the_events() {
+    let rules = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(rules.path(), "topic readwrite nightrun/v1/default/#\n").expect("written");
+    let broker = Mosquitto::start(&[&format!("acl_file {}", rules.path().display())]);
+    let mut session = Session::start(broker.settings());
+    // This Mosquitto closes the connection over the marker, once.
+    assert!(matches!(within("the loss", session.inbound.recv()).await, Some(Inbound::Lost)));
+    let mut phone = Client::connect(broker.port, "phone").await;
+    for payload in ["one", "two", "three"] {
+        phone.send(EVENT, payload);
+        phone.acknowledged(1).await;
+        match within("the event", session.inbound.recv()).await {
+            Some(Inbound::Message(message)) => message.ack.send(),
+            _ => panic!("the connection lasts"),
+        }
+    }
+    assert!(session.stop().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_subscription_is_tried_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("its address").port();

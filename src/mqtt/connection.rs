@@ -16,8 +16,8 @@ use uuid::Uuid;
 use super::resume::NothingOutstanding;
 use super::trouble::{Trouble, refused};
 use super::{
-    BACKLOG_SECONDS_MAX, BrokerSession, DRAIN_SECONDS_MAX, INTAKE, Known, UNACKNOWLEDGED_MAX,
-    stopped,
+    BACKLOG_SECONDS_MAX, BrokerSession, DRAIN_SECONDS_MAX, Hears, INTAKE, Known,
+    UNACKNOWLEDGED_MAX, stopped,
 };
 use crate::clock;
 use crate::message::{Ack, Inbound, Message};
@@ -25,8 +25,9 @@ use crate::message::{Ack, Inbound, Message};
 /// The session itself publishes markers, one at a time. The library looks at as many places for
 /// every acknowledgement, so this is small.
 const OUTGOING_MAX: u16 = 8;
-/// Packets taken from one read of the socket.
-const READ_BATCH: usize = 64;
+/// Packets that the library takes before it reports them. What it took before the connection ended it
+/// does not report at all, and a refusal of the marker comes right before Mosquitto closes.
+const READ_BATCH: usize = 1;
 /// Messages that wait for room in the writer's channel before this stops reading. Those with QoS 1
 /// are never so many; this bounds those that publishers send with QoS 0.
 const WAITING_MAX: usize = 2 * UNACKNOWLEDGED_MAX as usize;
@@ -114,6 +115,8 @@ pub(super) async fn connection(
                         return Ended::Stopped;
                     }
                     this.give_up_on_the_marker();
+                    // Somebody may have changed the rules when there is a next connection.
+                    known.marker_refused = false;
                 }
                 event = &mut poll, if this.waiting.len() < WAITING_MAX => break event,
             }
@@ -243,10 +246,11 @@ impl<'a> Connection<'a> {
             {
                 tracing::error!(
                     topic = self.marker_topic,
-                    "the broker refused the marker ({:?}); its access rules must let this user \
-                     write the topic",
+                    "the broker refused the marker ({:?}), so nothing tells when its backlog has \
+                     been read; its access rules must let this user write and read the topic",
                     puback.reason
                 );
+                known.marker_refused = true;
             }
             Packet::Publish(publish) if !self.stopping() => self.received(publish, known),
             _ => {}
@@ -289,10 +293,13 @@ impl<'a> Connection<'a> {
         let BrokerSession { host, port, client_id, .. } = self.settings;
         tracing::info!(host, port, client_id, "connected to the broker; reading what it has kept");
         known.had_session = true;
-        known.hearing = true;
+        known.hears = Hears::Backlog;
         known.reported = None;
         let until = Instant::now() + Duration::from_secs(BACKLOG_SECONDS_MAX);
         self.phase = Phase::CatchingUp(until);
+        if known.marker_refused {
+            return Ok(());
+        }
         self.request(|client| {
             client.try_publish(
                 self.marker_topic.clone(),
@@ -310,7 +317,7 @@ impl<'a> Connection<'a> {
             let mine = publish.payload == self.marker.as_bytes();
             if mine && matches!(self.phase, Phase::CatchingUp(_)) {
                 tracing::info!("has read everything that the broker had kept");
-                known.caught_up = true;
+                known.hears = Hears::Everything;
                 self.phase = Phase::Live;
                 self.waiting.push_back(Inbound::CaughtUp);
             }
@@ -375,6 +382,6 @@ mod tests {
         let own = this.marker.clone();
         this.received(marker(&own), &mut known);
         assert!(matches!(this.waiting.make_contiguous(), [Inbound::CaughtUp]));
-        assert!(!known.caught_up, "the next trouble must not try again at once");
+        assert!(known.hears == Hears::Backlog, "the next trouble must not try again at once");
     }
 }
