@@ -1,0 +1,176 @@
+//! Where the embedded broker hands evidence to the writer, before it acknowledges it.
+//!
+//! The broker calls this for each message, one at a time for each client, and goes on with that
+//! client when it returns. So nothing here may wait without a bound: a client that has gone is
+//! noticed only afterwards.
+
+use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use mqtt5::QoS;
+use mqtt5::broker::router::MessageRouter;
+use mqtt5::broker::{
+    BrokerEventHandler, ClientConnectEvent, ClientDisconnectEvent, ClientPublishEvent,
+    PublishAction,
+};
+use mqtt5::packet::publish::PublishPacket;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::COMMIT_SECONDS_MAX;
+use crate::clock;
+use crate::message::{Ack, Inbound, Message};
+use crate::mqtt::INTAKE;
+
+/// What the broker does in the name of this daemon.
+pub(super) struct Intake {
+    /// The writer's channel, until the intake closes.
+    inbound: Mutex<Option<mpsc::Sender<Inbound>>>,
+    router: OnceLock<Arc<MessageRouter>>,
+    wills: Mutex<Wills>,
+}
+
+/// The wills of each client's connections, oldest first. The broker does not show a will to its
+/// hooks when it publishes it, and a device's last word is a will.
+type Wills = HashMap<Arc<str>, VecDeque<Option<Will>>>;
+
+/// A topic of ours, and what is to be said under it.
+type Will = (String, Vec<u8>);
+
+/// What became of a message that was handed to the writer.
+enum Committed {
+    Yes,
+    /// The daemon stops.
+    Closed,
+    /// The writer gave it up, or took too long.
+    No,
+}
+
+type Hook<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+impl Intake {
+    pub(super) fn new(inbound: mpsc::Sender<Inbound>) -> Self {
+        Self {
+            inbound: Mutex::new(Some(inbound)),
+            router: OnceLock::new(),
+            wills: Mutex::new(Wills::new()),
+        }
+    }
+
+    /// Learns to disconnect the clients of this broker.
+    pub(super) fn serves(&self, router: Arc<MessageRouter>) {
+        // It is called once.
+        let _ = self.router.set(router);
+    }
+
+    pub(super) fn close(&self) {
+        *lock(&self.inbound) = None;
+    }
+
+    /// Hands a message on and, if the client asked for it, waits until it is committed.
+    async fn hand_on(&self, topic: &str, payload: Vec<u8>, wait: bool) -> Committed {
+        let Some(inbound) = lock(&self.inbound).clone() else {
+            return Committed::Closed;
+        };
+        let (ack, committed) = if wait {
+            let (sender, committed) = oneshot::channel();
+            let acknowledge = move || {
+                // An error means that the wait is over, and the client sends again.
+                let _ = sender.send(());
+            };
+            (Ack::new(acknowledge), Some(committed))
+        } else {
+            (Ack::new(|| {}), None)
+        };
+        let message = Message { topic: topic.to_owned(), payload, received_at: clock::now(), ack };
+        let handed_on = async move {
+            inbound.send(Inbound::Message(message)).await.ok()?;
+            drop(inbound);
+            match committed {
+                Some(committed) => committed.await.ok(),
+                None => Some(()),
+            }
+        };
+        match timeout(Duration::from_secs(COMMIT_SECONDS_MAX), handed_on).await {
+            Ok(Some(())) => Committed::Yes,
+            Ok(None) | Err(_) if lock(&self.inbound).is_none() => Committed::Closed,
+            Ok(None) | Err(_) => Committed::No,
+        }
+    }
+
+    async fn publish(&self, event: ClientPublishEvent) -> PublishAction {
+        if !INTAKE.iter().any(|filter| rumqttc::matches(&event.topic, filter)) {
+            return PublishAction::Continue;
+        }
+        let wait = event.qos != QoS::AtMostOnce;
+        match self.hand_on(&event.topic, event.payload.into(), wait).await {
+            // Evidence is for the daemon alone; the state of a device may be retained for others.
+            Committed::Yes if event.topic.ends_with("/event") => PublishAction::Handled,
+            Committed::Yes => PublishAction::Continue,
+            Committed::Closed => unacknowledged(),
+            Committed::No => {
+                tracing::error!(
+                    "a message was not committed; its sender is disconnected, to send it again"
+                );
+                if let Some(router) = self.router.get() {
+                    router.disconnect_client(&event.client_id).await;
+                }
+                unacknowledged()
+            }
+        }
+    }
+
+    fn connected(&self, event: ClientConnectEvent) {
+        let will = event
+            .will_topic
+            .filter(|topic| rumqttc::matches(topic, INTAKE[2]))
+            .map(|topic| (topic.to_string(), event.will_payload.unwrap_or_default().into()));
+        lock(&self.wills).entry(event.client_id).or_default().push_back(will);
+    }
+
+    /// The will that a connection leaves. None if the client is back already: then the device is
+    /// not offline.
+    fn left(&self, event: &ClientDisconnectEvent) -> Option<Will> {
+        let mut wills = lock(&self.wills);
+        let connections = wills.get_mut(&event.client_id)?;
+        let will = connections.pop_front().flatten();
+        if connections.is_empty() {
+            wills.remove(&event.client_id);
+            return will.filter(|_| event.unexpected);
+        }
+        None
+    }
+}
+
+impl BrokerEventHandler for Intake {
+    fn on_client_publish(&self, event: ClientPublishEvent) -> Hook<'_, PublishAction> {
+        Box::pin(self.publish(event))
+    }
+
+    fn on_client_connect(&self, event: ClientConnectEvent) -> Hook<'_, ()> {
+        self.connected(event);
+        Box::pin(std::future::ready(()))
+    }
+
+    fn on_client_disconnect(&self, event: ClientDisconnectEvent) -> Hook<'_, ()> {
+        let will = self.left(&event);
+        Box::pin(async move {
+            if let Some((topic, payload)) = will {
+                self.hand_on(&topic, payload, false).await;
+            }
+        })
+    }
+}
+
+/// What makes the broker send no PUBACK: it takes the message for one with QoS 0. (A refusal would
+/// do so as well, but the broker words refusals as MQTT 5 does, which breaks clients of 3.1.1.)
+fn unacknowledged() -> PublishAction {
+    PublishAction::Transform(PublishPacket::new("nightrun/unacknowledged", "", QoS::AtMostOnce))
+}
+
+/// What the lock guards is whole after each statement: a panic elsewhere leaves it usable.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,200 @@
+//! The session with an external broker: subscribe, back off, hand on messages together with their
+//! acknowledgements.
+//!
+//! The broker keeps the session while the daemon is away; nothing is acknowledged before the
+//! writer says so (R7). Each connection has a client of its own and is dropped whole at its first
+//! error: an acknowledgement can then never reach a later connection, where its packet identifier
+//! may stand for another message.
+//!
+//! What was kept has been read when the marker that the session publishes to itself after
+//! subscribing comes back (R25): the broker hands it on after everything older.
+//!
+//! This module never reads a payload, and never waits for the database.
+
+mod connection;
+mod resume;
+mod trouble;
+
+use std::fmt;
+use std::time::Duration;
+
+use rumqttc::MqttOptions;
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
+
+use crate::backoff::Backoff;
+use crate::message::Inbound;
+use connection::{Ended, connection};
+pub(crate) use trouble::Trouble;
+
+/// Messages that the broker may send ahead of their acknowledgements: the bound of everything that
+/// this session holds. A channel to the writer with room for as many never makes it wait.
+pub const UNACKNOWLEDGED_MAX: u16 = 500;
+/// The largest packet that the daemon takes. What is over the size of an event arrives and is
+/// rejected with a receipt; what is over this, the broker drops without a word to anyone.
+pub const PACKET_BYTES_MAX: u32 = 1024 * 1024;
+/// The longest that the backlog is waited for (R25).
+pub const BACKLOG_SECONDS_MAX: u64 = 60;
+/// The longest that a stop waits for the writer's last acknowledgements.
+pub const DRAIN_SECONDS_MAX: u64 = 10;
+/// How often a silent connection is tried. A dead one is noticed within twice this, before the
+/// 60 s after which the daemon counts as blind.
+pub(crate) const KEEP_ALIVE_SECONDS: u16 = 20;
+/// The longest that connecting may take.
+pub(crate) const CONNECT_SECONDS_MAX: u64 = 10;
+/// The topics under which phones and devices speak to the daemon.
+pub(crate) const INTAKE: [&str; 3] = [
+    "nightrun/v1/+/carer/+/event",
+    "nightrun/v1/+/device/+/event",
+    "nightrun/v1/+/device/+/status",
+];
+
+/// Which broker, and as whom.
+#[derive(Clone)]
+pub struct BrokerSession {
+    /// The broker's name or address.
+    pub host: String,
+    /// The broker's port.
+    pub port: u16,
+    /// The user, if the broker asks for one.
+    pub username: Option<String>,
+    /// The user's password.
+    pub password: Option<String>,
+    /// The name under which the broker keeps the session. No other client may use it.
+    pub client_id: String,
+    /// The daemon's name in its own topics.
+    pub instance: String,
+}
+
+impl fmt::Debug for BrokerSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BrokerSession")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("username", &self.username)
+            .field("client_id", &self.client_id)
+            .field("instance", &self.instance)
+            .finish_non_exhaustive()
+    }
+}
+
+impl BrokerSession {
+    /// What every connection of the daemon has in common.
+    pub(crate) fn options(&self, client_id: &str) -> MqttOptions {
+        let mut options = MqttOptions::new(client_id, (self.host.as_str(), self.port));
+        options.set_keep_alive(KEEP_ALIVE_SECONDS);
+        options.set_connect_timeout(Duration::from_secs(CONNECT_SECONDS_MAX));
+        options.set_max_packet_size(Some(PACKET_BYTES_MAX));
+        match (&self.username, &self.password) {
+            (Some(username), Some(password)) => {
+                options.set_credentials(username, password.clone().into_bytes());
+            }
+            (Some(username), None) => {
+                options.set_username(username);
+            }
+            (None, Some(password)) => {
+                options.set_password(password.clone().into_bytes());
+            }
+            (None, None) => {}
+        }
+        options
+    }
+
+    pub(crate) fn status_topic(&self) -> String {
+        format!("nightrun/v1/daemon/{}/status", self.instance)
+    }
+
+    fn marker_topic(&self) -> String {
+        format!("nightrun/v1/daemon/{}/marker", self.instance)
+    }
+}
+
+/// Keeps the session until `shutdown` is true (or its sender is gone), and hands on to `inbound`.
+///
+/// Until the first [`Inbound::CaughtUp`] the daemon is blind; after an [`Inbound::Lost`] it is
+/// blind until the next (R25).
+///
+/// At the shutdown nothing more is handed on; what was handed on and is not yet acknowledged has
+/// [`DRAIN_SECONDS_MAX`] to be: the connection is kept until every [`crate::message::Ack`] has been
+/// sent or dropped. Only then does this return, and the channel close behind it. So the writer goes
+/// on until its channel ends, and nobody has to tell this session when.
+pub async fn run(
+    settings: &BrokerSession,
+    inbound: mpsc::Sender<Inbound>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let mut backoff = Backoff::default();
+    let mut known = Known::default();
+    loop {
+        let trouble = match connection(settings, &inbound, &mut shutdown, &mut known).await {
+            Ended::Stopped => return,
+            Ended::Lost(trouble) => trouble,
+        };
+        if known.hears == Hears::Everything {
+            backoff.reset();
+        }
+        let pause = trouble.pause(&mut backoff);
+        known.report(settings, &trouble, pause);
+        let was_hearing = std::mem::take(&mut known.hears) != Hears::Nothing;
+        let lost = async {
+            if was_hearing {
+                // An error means that the writer is gone; the next connection finds that out.
+                let _ = inbound.send(Inbound::Lost).await;
+            }
+            sleep(pause).await;
+        };
+        tokio::select! {
+            () = stopped(&mut shutdown) => return,
+            () = lost => {}
+        }
+    }
+}
+
+/// Returns when the daemon is to stop, or when nobody is left who could say so.
+pub(crate) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone, which stops as well.
+    let _ = shutdown.wait_for(|stop| *stop).await;
+}
+
+/// How much a connection hears.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Hears {
+    /// It has not subscribed.
+    #[default]
+    Nothing,
+    /// It has subscribed; what the broker had kept is on its way.
+    Backlog,
+    /// It has read what the broker had kept.
+    Everything,
+}
+
+/// What outlives a connection.
+#[derive(Default)]
+struct Known {
+    /// A connection of this process had a session: the broker should have kept it.
+    had_session: bool,
+    /// How much the present connection hears.
+    hears: Hears,
+    /// The broker does not take the marker, and some brokers close the connection over it: the next
+    /// connection does without.
+    marker_refused: bool,
+    /// The trouble that was last written to the log: each is written once, not at every attempt.
+    reported: Option<String>,
+}
+
+impl Known {
+    fn report(&mut self, settings: &BrokerSession, trouble: &Trouble, pause: Duration) {
+        let BrokerSession { host, port, client_id, .. } = settings;
+        let text = trouble.to_string();
+        if self.hears == Hears::Nothing && self.reported.as_deref() == Some(&text) {
+            tracing::debug!(host, port, ?pause, "still no session with the broker: {text}");
+            return;
+        }
+        if matches!(trouble, Trouble::Broken(_)) {
+            tracing::warn!(host, port, ?pause, "no session with the broker: {text}");
+        } else {
+            tracing::error!(host, port, client_id, ?pause, "no session with the broker: {text}");
+        }
+        self.reported = Some(text);
+    }
+}
