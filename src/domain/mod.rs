@@ -21,6 +21,7 @@ pub mod matching;
 pub mod visit;
 pub mod overlap;
 pub mod alert;
+pub mod wording;
 pub mod schedule3;
 pub mod plan_check;
 pub mod casebook;

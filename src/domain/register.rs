@@ -63,6 +63,11 @@ impl Registers {
         self.clients.entry(row.client_ref.clone()).or_default().put(row.from, home);
     }
 
+    /// Takes over the homes of other registers.
+    pub fn add_homes(&mut self, other: Self) {
+        self.clients.extend(other.clients);
+    }
+
     /// Enters a row of the device register.
     pub fn put_device(&mut self, row: DeviceRow) {
         self.devices.entry(row.device_ref).or_default().put(row.from, row.client_ref);

@@ -295,9 +295,9 @@ pub async fn loosely_placed(
     db: &mut Db,
     nights: &BTreeSet<(ContractId, Night)>,
 ) -> Result<Vec<Recorded>, StoreError> {
-    let keys = nights
-        .iter()
-        .map(|(contract, night)| json!({"contract": contract.as_str(), "night": night_text(*night)}));
+    let keys = nights.iter().map(
+        |(contract, night)| json!({"contract": contract.as_str(), "night": night_text(*night)}),
+    );
     let found = sqlx::query_as(events!(
         "FROM json_each($1) k JOIN event e ON e.contract = k.value->>'contract' \
          AND e.night = k.value->>'night' AND e.placed_by IN ('unplaced', 'position') ORDER BY e.id"
@@ -308,23 +308,26 @@ pub async fn loosely_placed(
     read_all(found)
 }
 
-/// The next events of a contract, from a night on, whose place depends on plan or registers.
+/// The next events whose place depends on plan or registers, of each contract from a night on;
+/// `None`: from the first.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn to_place_anew(
     db: &mut Db,
-    contract: &ContractId,
-    from: Night,
+    from: &BTreeMap<ContractId, Option<Night>>,
     after: i64,
     most: i64,
 ) -> Result<Vec<Recorded>, StoreError> {
+    let keys = from.iter().map(|(contract, from)| {
+        json!({"contract": contract.as_str(), "from": from.map(night_text).unwrap_or_default()})
+    });
     let found = sqlx::query_as(events!(
-        "FROM event e WHERE e.contract = $1 AND e.night >= $2 AND e.id > $3 \
-         AND e.placed_by <> 'client' ORDER BY e.id LIMIT $4"
+        "FROM json_each($1) k JOIN event e ON e.contract = k.value->>'contract' \
+         AND e.night >= k.value->>'from' AND e.id > $2 AND e.placed_by <> 'client' \
+         ORDER BY e.id LIMIT $3"
     ))
-    .bind(contract.as_str())
-    .bind(night_text(from))
+    .bind(rows(keys))
     .bind(after)
     .bind(most)
     .fetch_all(db)

@@ -11,7 +11,8 @@ use super::{Db, StoreError, at, night_text, read_night, read_word, rows};
 use crate::domain::calendar::Night;
 use crate::domain::instant::Instant;
 use crate::domain::plan::{Cancellation, PlannedVisit};
-use crate::domain::refs::{ContractId, VisitRef};
+use crate::domain::quantity::Quantity;
+use crate::domain::refs::{CarerRef, ContractId, RunRef, VisitRef};
 use crate::domain::visit::PlanRow;
 
 /// The columns of a version, with those of its import.
@@ -205,7 +206,7 @@ pub async fn stage(
     visits: &[(PlannedVisit, Night)],
 ) -> Result<(), StoreError> {
     let values = visits.iter().map(|(visit, night)| {
-        let carers: Vec<&str> = visit.carers.iter().map(|carer| carer.as_str()).collect();
+        let carers: Vec<&str> = visit.carers.iter().map(CarerRef::as_str).collect();
         let cancellation = visit.cancellation.as_ref();
         json!({
             "contract": visit.contract.as_str(),
@@ -214,13 +215,13 @@ pub async fn stage(
             "night": night_text(*night),
             "service": visit.service,
             "level": visit.service_level,
-            "run": visit.run.as_ref().map(|run| run.as_str()),
+            "run": visit.run.as_ref().map(RunRef::as_str),
             "start": visit.start.timestamp_micros(),
             "end": visit.end.timestamp_micros(),
             "required": visit.carers_required,
             "carers": carers.join(";"),
             "specific": i64::from(visit.time_specific),
-            "quantity": visit.quantity.map(|quantity| quantity.to_exact()),
+            "quantity": visit.quantity.map(Quantity::to_exact),
             "cancelled": cancellation.map(|cancellation| cancellation.at.timestamp_micros()),
             "by": cancellation.map(|cancellation| cancellation.by.as_str()),
             "reason": cancellation.and_then(|cancellation| cancellation.reason.as_deref()),

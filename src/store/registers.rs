@@ -8,9 +8,7 @@ use serde_json::{Value, json};
 use sqlx::FromRow;
 
 use super::{Db, StoreError, at, rows};
-use crate::domain::plan::{
-    CarerRow, ClientRow, DeviceRow, LatLon, Suspension, TagRow,
-};
+use crate::domain::plan::{CarerRow, ClientRow, DeviceRow, LatLon, Suspension, TagRow};
 use crate::domain::refs::ContractId;
 use crate::domain::register::Registers;
 use crate::domain::words::words;

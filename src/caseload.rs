@@ -1,0 +1,293 @@
+//! Client nights taken from the database, assessed, and put back.
+//!
+//! The one way in which evidence, deadlines and changed plans become alerts in the daemon. Within
+//! one transaction: load, assess as often as there is cause, save.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::config::Contracts;
+use crate::domain::alert::{
+    Alert, AlertKind, Cause, Change, Resolution, Sight, assess, contact_due_at, next_deadline,
+};
+use crate::domain::attendance::PlacedEvent;
+use crate::domain::event::Event;
+use crate::domain::instant::Instant;
+use crate::domain::place::whereabouts;
+use crate::domain::policy::Contract;
+use crate::domain::refs::{CarerRef, ClientRef, ContractId, VisitRef};
+use crate::domain::register::Registers;
+use crate::domain::visit::{ClientNight, PlanRow, Reconciled, Visit, reconcile};
+use crate::domain::wording;
+use crate::store::alerts::{About, StoredAlert};
+use crate::store::cases::CaseKey;
+use crate::store::registers::{RegisterKind, Wanted};
+use crate::store::{Db, StoreError, alerts, cases, evidence, outbox, plan, registers};
+use crate::wire::alert::{AlertMessage, State};
+use crate::wire::topic;
+
+/// Where carers have been: the events that may show that a carer left another home (R21).
+pub type Seen = HashMap<(ContractId, CarerRef), Vec<(Instant, ClientRef)>>;
+
+/// A client's night with everything on which it depends.
+pub struct Case {
+    /// The contract.
+    pub contract: Arc<Contract>,
+    key: CaseKey,
+    plan: Vec<PlanRow>,
+    registers: Arc<Registers>,
+    events: Vec<Arc<PlacedEvent>>,
+    alerts: Vec<StoredAlert>,
+    /// When something is due next, as the database has it.
+    pub due_at: Option<Instant>,
+    /// The alerts that are new or have changed, by their place.
+    changed: BTreeSet<usize>,
+    /// What is to be published.
+    messages: Vec<(String, String)>,
+}
+
+/// Client nights by their name, in the order in which they are written.
+pub type Caseload = BTreeMap<CaseKey, Case>;
+
+/// Loads client nights. Those of contracts that the configuration does not have are left out.
+///
+/// # Errors
+/// When the database fails.
+pub async fn load(
+    db: &mut Db,
+    contracts: &Contracts,
+    keys: &BTreeSet<CaseKey>,
+) -> Result<Caseload, StoreError> {
+    let mut caseload = Caseload::new();
+    let due = cases::due_at(db, keys).await?;
+    let wanted: Wanted = keys
+        .iter()
+        .flat_map(|key| {
+            [RegisterKind::Client, RegisterKind::Suspension]
+                .map(|kind| (key.contract.clone(), kind, key.client.as_str().to_owned()))
+        })
+        .collect();
+    let registers: HashMap<ContractId, Arc<Registers>> = registers::load(db, &wanted)
+        .await?
+        .into_iter()
+        .map(|(contract, registers)| (contract, Arc::new(registers)))
+        .collect();
+    for key in keys {
+        let Some(contract) = contracts.get(&key.contract) else { continue };
+        let due_at = due.get(key).and_then(|micros| Instant::from_timestamp_micros(*micros));
+        let case = Case {
+            contract: Arc::clone(contract),
+            key: key.clone(),
+            plan: Vec::new(),
+            registers: registers.get(&key.contract).cloned().unwrap_or_default(),
+            events: Vec::new(),
+            alerts: Vec::new(),
+            due_at,
+            changed: BTreeSet::new(),
+            messages: Vec::new(),
+        };
+        caseload.insert(key.clone(), case);
+    }
+    for versions in plan::of_cases(db, keys).await?.values() {
+        let Some((night, row)) = plan::in_force(versions) else { continue };
+        let (contract, client) = (row.visit.contract.clone(), row.visit.client_ref.clone());
+        if let Some(case) = caseload.get_mut(&CaseKey { contract, night, client }) {
+            case.plan.push(row);
+        }
+    }
+    for recorded in evidence::of_cases(db, keys).await? {
+        let Some(client) = recorded.client else { continue };
+        let contract = recorded.event.contract.clone();
+        if let Some(case) = caseload.get_mut(&CaseKey { contract, night: recorded.night, client }) {
+            let visit_ref = recorded.event.visit_ref.clone();
+            case.add(&recorded.event, visit_ref);
+        }
+    }
+    for (key, alert) in alerts::of_cases(db, keys).await? {
+        if let Some(case) = caseload.get_mut(&key) {
+            case.alerts.push(alert);
+        }
+    }
+    Ok(caseload)
+}
+
+/// Finds out where the carers have been who may be inside a home for too long at `now`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn seen(db: &mut Db, caseload: &Caseload, now: Instant) -> Result<Seen, StoreError> {
+    let mut after: BTreeMap<(ContractId, CarerRef), Instant> = BTreeMap::new();
+    for case in caseload.values() {
+        for visit in case.reconcile(now).visits {
+            let allowed = case.contract.policy(visit.night).overdue_checkout;
+            if now < visit.planned_end + allowed {
+                continue;
+            }
+            for event in visit.inside() {
+                let key = (case.key.contract.clone(), event.event.carer_ref.clone());
+                let since = after.entry(key).or_insert(event.effective_at);
+                *since = (*since).min(event.effective_at);
+            }
+        }
+    }
+    let mut seen = Seen::new();
+    for (contract, carer, at, client) in evidence::seen(db, &after).await? {
+        seen.entry((contract, carer)).or_default().push((at, client));
+    }
+    Ok(seen)
+}
+
+/// Saves what has changed: alerts, what is to be published, and when something is due next.
+///
+/// # Errors
+/// When the database fails.
+pub async fn save(db: &mut Db, caseload: &Caseload, now: Instant) -> Result<(), StoreError> {
+    let mut changed = Vec::new();
+    let mut messages = Vec::new();
+    for (key, case) in caseload {
+        for &index in &case.changed {
+            let stored = &case.alerts[index];
+            let about = About::Visit(key.clone(), stored.alert.visit_ref.clone());
+            changed.push((about, &stored.message, stored.alert.told));
+        }
+        messages.extend(case.messages.iter().cloned());
+    }
+    alerts::save(db, &changed, now).await?;
+    outbox::add(db, &messages, now).await?;
+    cases::set_due(db, caseload.iter().map(|(key, case)| (key, case.due_at))).await
+}
+
+impl Case {
+    /// Adds an event that was placed here.
+    pub fn add(&mut self, event: &Event, visit_ref: Option<VisitRef>) {
+        let (client, night) = (&self.key.client, self.key.night);
+        self.events.push(Arc::new(PlacedEvent {
+            event: event.clone(),
+            effective_at: event.effective_at(),
+            visit_ref,
+            whereabouts: whereabouts(&self.contract, event, client, night, &self.registers),
+        }));
+    }
+
+    /// The night as it is at `now`.
+    #[must_use]
+    pub fn reconcile(&self, now: Instant) -> Reconciled {
+        let of = ClientNight {
+            contract: &self.contract,
+            client: &self.key.client,
+            night: self.key.night,
+            plan: &self.plan,
+            suspensions: self.registers.suspensions(&self.key.client),
+            events: &self.events,
+            corrections: &[],
+        };
+        reconcile(&of, now)
+    }
+
+    /// Raises and ends alerts at `now`, and returns the night as it is then.
+    pub fn assess(&mut self, now: Instant, cause: Cause, sight: Sight, seen: &Seen) -> Reconciled {
+        let night = self.reconcile(now);
+        let alerts: Vec<Alert> = self.alerts.iter().map(|stored| stored.alert.clone()).collect();
+        let elsewhere = |carer: &CarerRef, after: Instant| {
+            let key = (self.key.contract.clone(), carer.clone());
+            seen.get(&key).is_some_and(|seen| {
+                seen.iter().any(|(at, client)| *at > after && *client != self.key.client)
+            })
+        };
+        let contract = Arc::clone(&self.contract);
+        let changes = assess(&contract, &night, &alerts, now, cause, sight, &elsewhere);
+        for change in changes {
+            self.apply(change, &night, now);
+        }
+        // What is held back while the daemon is blind stays due.
+        let held = matches!(sight, Sight::Blind);
+        let overdue = self.due_at.filter(|due_at| held && *due_at <= now);
+        self.due_at = overdue.or_else(|| next_deadline(&contract, &night, now));
+        night
+    }
+
+    fn apply(&mut self, change: Change, night: &Reconciled, now: Instant) {
+        match change {
+            Change::Open(alert) => {
+                let visit = night.visits.iter().find(|visit| visit.visit_ref == alert.visit_ref);
+                let Some(visit) = visit else { return };
+                let before = self.alerts.iter().filter(|stored| {
+                    stored.alert.kind == alert.kind && stored.alert.visit_ref == alert.visit_ref
+                });
+                let message = message(&self.contract, visit, &alert, before.count());
+                self.say(self.alerts.len(), alert.told, &message);
+                self.alerts.push(StoredAlert { alert, message });
+            }
+            Change::Resolve { index, resolution } => {
+                let stored = &mut self.alerts[index];
+                stored.alert.resolved = Some((now, resolution));
+                stored.message.state = State::Resolved;
+                stored.message.resolution = Some(resolution);
+                let name = &stored.alert.visit_ref;
+                let visit = night.visits.iter().find(|visit| visit.is_named(name));
+                if stored.alert.kind != AlertKind::UnplannedVisit {
+                    stored.message.detail = wording::resolved(&self.contract, visit, resolution);
+                }
+                if let Some(visit) = visit {
+                    stored.message.present = Some(u32::from(visit.present));
+                }
+                let (told, message) = (stored.alert.told, stored.message.clone());
+                self.say(index, told, &message);
+            }
+            Change::About { index, carer } => {
+                let stored = &mut self.alerts[index];
+                stored.message.carer_ref = Some(carer.clone());
+                stored.alert.carer = Some(carer);
+                self.changed.insert(index);
+            }
+        }
+    }
+
+    fn say(&mut self, index: usize, told: bool, message: &AlertMessage) {
+        self.changed.insert(index);
+        if told {
+            self.messages.push(to_publish(message));
+        }
+    }
+}
+
+/// An alert's topic and payload.
+#[must_use]
+pub fn to_publish(message: &AlertMessage) -> (String, String) {
+    let payload = serde_json::to_string(message).unwrap_or_default();
+    (topic::alert(&message.contract, message.kind), payload)
+}
+
+/// The id of an alert: the same whenever the same is raised, so that nothing is said twice.
+#[must_use]
+pub fn alert_id(parts: &[&str]) -> uuid::Uuid {
+    uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, parts.join("\n").as_bytes())
+}
+
+fn message(contract: &Contract, visit: &Visit, alert: &Alert, before: usize) -> AlertMessage {
+    let night = visit.night.to_string();
+    let (due_at, before) = (alert.due_at.timestamp_micros().to_string(), before.to_string());
+    let visit_ref = alert.visit_ref.as_str();
+    let kind = alert.kind.as_str();
+    AlertMessage {
+        alert_id: alert_id(&[contract.id.as_str(), &night, visit_ref, kind, &due_at, &before]),
+        kind: alert.kind,
+        severity: alert.kind.severity(),
+        state: State::Open,
+        contract: contract.id.clone(),
+        night: Some(visit.night),
+        run: visit.plan.as_ref().and_then(|plan| plan.visit.run.clone()),
+        visit_ref: Some(alert.visit_ref.clone()),
+        client_ref: Some(visit.client.clone()),
+        carer_ref: alert.carer.clone(),
+        planned_start: visit.plan.as_ref().map(|plan| plan.visit.start),
+        present: Some(u32::from(visit.present)),
+        carers_required: Some(u32::from(visit.carers_required)),
+        raised_at: alert.raised_at,
+        due_at: alert.due_at,
+        contact_due_at: contact_due_at(alert.kind, visit),
+        unconfirmed: alert.unconfirmed,
+        resolution: alert.resolved.map(|(_, resolution): (Instant, Resolution)| resolution),
+        detail: wording::raised(contract, visit, alert),
+    }
+}

@@ -1,0 +1,377 @@
+//! A batch of messages, within one transaction: decode, place, reconcile, assess, save.
+//!
+//! Guarantees that every message is recorded, as an event, as a duplicate of one, or as rejected
+//! with the reason and its bytes (R7); and that the receipts are written with it. Acknowledges
+//! nothing: that is for the writer, after the commit.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sha2::{Digest, Sha256};
+
+use crate::caseload::{self, Caseload, Seen};
+use crate::config::Contracts;
+use crate::domain::alert::{Cause, Sight};
+use crate::domain::event::Sender;
+use crate::domain::instant::Instant;
+use crate::domain::place::Place;
+use crate::domain::refs::{CarerRef, ContractId, EventId, VisitRef};
+use crate::domain::visit::Visit;
+use crate::message::Message;
+use crate::placing::{place_all, place_anew};
+use crate::senders;
+use crate::store::cases::CaseKey;
+use crate::store::evidence::{NewEvent, Unusable, hex};
+use crate::store::{Db, StoreError, alerts, cases, evidence, outbox};
+use crate::wire::payload::{Decoded, decode};
+use crate::wire::receipt::{Placed, Receipt};
+use crate::wire::rejection::{RejectCode, Rejection};
+use crate::wire::status::DeviceStatus;
+use crate::wire::topic::{self, Topic};
+
+/// What became of the messages of a batch.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// New events.
+    pub accepted: u64,
+    /// Events that were there already.
+    pub duplicate: u64,
+    /// Messages that could not be used.
+    pub rejected: u64,
+}
+
+/// What one message turned out to be.
+enum Said {
+    /// A new event, by its place among the new ones.
+    New(usize),
+    /// An event that is there already.
+    Again(Box<Decoded>, Instant),
+    /// Nothing that can be used.
+    Unusable(Rejection),
+    /// How a unit is: no event.
+    Status,
+}
+
+/// The client nights in which the batch's events are, and what is known about them.
+struct Desk {
+    caseload: Caseload,
+    seen: Seen,
+    sight: Sight,
+}
+
+/// Records a batch of messages, which are in the order of their receipt.
+///
+/// # Errors
+/// When the database fails; then nothing may be acknowledged.
+pub async fn record(
+    db: &mut Db,
+    contracts: &Contracts,
+    messages: &[Message],
+    sight: Sight,
+) -> Result<Tally, StoreError> {
+    let Some(now) = messages.iter().map(|message| message.received_at).max() else {
+        return Ok(Tally::default());
+    };
+    let knows = |id: &ContractId| contracts.get(id).is_some();
+    let mut heard = senders::Heard::default();
+    let decoded: Vec<Result<Option<Decoded>, Rejection>> =
+        messages.iter().map(|message| read(message, knows, &mut heard)).collect();
+    let (mut said, new) = sort_out(db, decoded).await?;
+
+    let events: Vec<_> = new.iter().map(|(_, decoded)| &decoded.event).collect();
+    let places = place_all(db, contracts, &events).await?;
+    let inserted: Vec<NewEvent<'_>> = new
+        .iter()
+        .zip(&places)
+        .map(|((index, decoded), place)| NewEvent {
+            decoded,
+            topic: &messages[*index].topic,
+            payload: &messages[*index].payload,
+            place,
+            night: contracts
+                .get(&decoded.event.contract)
+                .map_or_else(Default::default, |c| c.night_of(decoded.event.effective_at())),
+        })
+        .collect();
+
+    let mut keys: BTreeSet<CaseKey> = BTreeSet::new();
+    for ((_, decoded), place) in new.iter().zip(&places) {
+        keys.extend(case_of(decoded, place));
+    }
+    let again = duplicates(db, &said, &new, &places, &mut keys).await?;
+    let caseload = caseload::load(db, contracts, &keys).await?;
+    evidence::insert(db, &inserted).await?;
+    let mut desk = Desk { caseload, seen: Seen::new(), sight };
+    desk.seen = caseload::seen(db, &desk.caseload, now).await?;
+    for ((_, decoded), place) in new.iter().zip(&places) {
+        desk.take(decoded, place);
+    }
+    desk.follow_carers(db, contracts, &new, now).await?;
+    follow_names(db, contracts, &new, now).await?;
+    senders::save(db, contracts, heard, now).await?;
+
+    let mut tally = Tally::default();
+    let mut receipts = Vec::new();
+    for (index, (message, said)) in messages.iter().zip(&mut said).enumerate() {
+        let receipt = match said {
+            Said::Status => continue,
+            Said::New(at) => {
+                tally.accepted += 1;
+                Receipt::accepted(&new[*at].1, desk.placed(&new[*at].1, &places[*at], now))
+            }
+            Said::Again(decoded, first_received_at) => {
+                tally.duplicate += 1;
+                let place = again.get(&index).unwrap_or(&Place::Unplaced);
+                Receipt::duplicate(decoded, *first_received_at, desk.placed(decoded, place, now))
+            }
+            Said::Unusable(rejection) => {
+                tally.rejected += 1;
+                keep(db, message, rejection).await?;
+                Receipt::rejected(rejection, &message.payload, message.received_at)
+            }
+        };
+        if let Some(topic) = topic::receipt_for(&message.topic) {
+            receipts.push((topic, serde_json::to_string(&receipt).unwrap_or_default()));
+        }
+    }
+    outbox::add(db, &receipts, now).await?;
+    caseload::save(db, &desk.caseload, now).await?;
+    Ok(tally)
+}
+
+/// Reads one message: an event, nothing but a unit's status, or nothing that can be used. Whatever
+/// it is, its sender has been heard.
+fn read(
+    message: &Message,
+    knows: impl Fn(&ContractId) -> bool,
+    heard: &mut senders::Heard,
+) -> Result<Option<Decoded>, Rejection> {
+    let at = message.received_at;
+    if let Ok(Topic::Status { contract, device }) = topic::parse(&message.topic)
+        && knows(&contract)
+    {
+        let status = DeviceStatus::decode(&message.payload);
+        let sender = (contract, Sender::Device(device));
+        match status {
+            Ok(DeviceStatus::Online) => heard.event(sender, None, at),
+            Ok(DeviceStatus::Offline) => heard.lost(sender, at),
+            Err(bad) => {
+                return Err(Rejection {
+                    code: RejectCode::BadField,
+                    detail: bad.to_string(),
+                    event_id: None,
+                    contract: None,
+                    sender: None,
+                    seq: None,
+                });
+            }
+        }
+        return Ok(None);
+    }
+    let decoded = decode(&message.topic, &message.payload, at, &knows);
+    let from = match &decoded {
+        Ok(Decoded { event, .. }) => {
+            Some((event.contract.clone(), event.sender.clone(), event.seq))
+        }
+        Err(Rejection { contract: Some(contract), sender: Some(sender), seq, .. }) => {
+            Some((contract.clone(), sender.clone(), *seq))
+        }
+        Err(_) => None,
+    };
+    if let Some((contract, sender, seq)) = from.filter(|(contract, ..)| knows(contract)) {
+        heard.event((contract, sender), seq, at);
+    }
+    decoded.map(Some)
+}
+
+/// Tells new events from those that are there already and from what cannot be used (R6). Returns
+/// what each message is, and the new events with the places of their messages.
+async fn sort_out(
+    db: &mut Db,
+    decoded: Vec<Result<Option<Decoded>, Rejection>>,
+) -> Result<(Vec<Said>, Vec<(usize, Decoded)>), StoreError> {
+    let ids = decoded.iter().flatten().flatten().map(id_of).collect();
+    let mut known: BTreeMap<_, (String, Instant)> = evidence::known(db, &ids)
+        .await?
+        .into_iter()
+        .map(|(id, known)| (id, (known.content, known.received_at)))
+        .collect();
+    let mut said = Vec::with_capacity(decoded.len());
+    let mut new = Vec::new();
+    let mut duplicates = Vec::new();
+    for (index, decoded) in decoded.into_iter().enumerate() {
+        let decoded = match decoded {
+            Ok(Some(decoded)) => decoded,
+            Ok(None) => {
+                said.push(Said::Status);
+                continue;
+            }
+            Err(rejection) => {
+                said.push(Said::Unusable(rejection));
+                continue;
+            }
+        };
+        let event = &decoded.event;
+        let content = hex(&decoded.content);
+        match known.get(&id_of(&decoded)) {
+            None => {
+                known.insert(id_of(&decoded), (content, event.received_at));
+                said.push(Said::New(new.len()));
+                new.push((index, decoded));
+            }
+            Some((first, received_at)) if *first == content => {
+                duplicates.push(id_of(&decoded));
+                said.push(Said::Again(Box::new(decoded), *received_at));
+            }
+            Some(_) => said.push(Said::Unusable(decoded.reused())),
+        }
+    }
+    evidence::count_duplicates(db, &duplicates).await?;
+    Ok((said, new))
+}
+
+fn id_of(decoded: &Decoded) -> (ContractId, EventId) {
+    (decoded.event.contract.clone(), decoded.event.event_id)
+}
+
+fn case_of(decoded: &Decoded, place: &Place) -> Option<CaseKey> {
+    match place {
+        Place::At { client, night, .. } => Some(CaseKey {
+            contract: decoded.event.contract.clone(),
+            night: *night,
+            client: client.clone(),
+        }),
+        Place::Unplaced => None,
+    }
+}
+
+/// Where the events are that were said again, by the place of the message; their client nights are
+/// added to `keys`.
+async fn duplicates(
+    db: &mut Db,
+    said: &[Said],
+    new: &[(usize, Decoded)],
+    places: &[Place],
+    keys: &mut BTreeSet<CaseKey>,
+) -> Result<BTreeMap<usize, Place>, StoreError> {
+    let again = |said: &Said| match said {
+        Said::Again(decoded, _) => Some(id_of(decoded)),
+        _ => None,
+    };
+    let known = evidence::known(db, &said.iter().filter_map(again).collect()).await?;
+    let mut found = BTreeMap::new();
+    for (index, said) in said.iter().enumerate() {
+        let Said::Again(decoded, _) = said else { continue };
+        let id = id_of(decoded);
+        let in_batch = new.iter().position(|(_, other)| id_of(other) == id);
+        let place = match (in_batch, known.get(&id).and_then(|known| known.case.clone())) {
+            (Some(at), _) => places[at].clone(),
+            (None, Some((client, night))) => Place::At {
+                client,
+                night,
+                visit_ref: decoded.event.visit_ref.clone(),
+                by: crate::domain::place::PlacedBy::Client,
+            },
+            (None, None) => Place::Unplaced,
+        };
+        keys.extend(case_of(decoded, &place));
+        found.insert(index, place);
+    }
+    Ok(found)
+}
+
+/// After a visit has appeared by its first event, events that name it and say no client belong
+/// there.
+async fn follow_names(
+    db: &mut Db,
+    contracts: &Contracts,
+    new: &[(usize, Decoded)],
+    now: Instant,
+) -> Result<(), StoreError> {
+    let names = new
+        .iter()
+        .map(|(_, decoded)| {
+            let event = &decoded.event;
+            (event.contract.clone(), VisitRef::unplanned(event.event_id))
+        })
+        .collect();
+    let naming = evidence::naming(db, &names).await?;
+    if naming.is_empty() {
+        return Ok(());
+    }
+    let touched = place_anew(db, contracts, &naming, now).await?;
+    cases::arm(db, &touched, now).await
+}
+
+async fn keep(db: &mut Db, message: &Message, rejection: &Rejection) -> Result<(), StoreError> {
+    let unusable = Unusable {
+        topic: &message.topic,
+        payload: &message.payload,
+        sha256: hex(&Sha256::digest(&message.payload)),
+        code: rejection.code.as_str(),
+        detail: &rejection.detail,
+        event_id: rejection.event_id,
+        received_at: message.received_at,
+    };
+    evidence::reject(db, &unusable).await
+}
+
+impl Desk {
+    /// Lets time pass up to the receipt of the event, then takes it.
+    fn take(&mut self, decoded: &Decoded, place: &Place) {
+        let Place::At { visit_ref, .. } = place else { return };
+        let Some(case) = case_of(decoded, place).and_then(|key| self.caseload.get_mut(&key)) else {
+            return;
+        };
+        let received_at = decoded.event.received_at;
+        let blind = matches!(self.sight, Sight::Blind);
+        if !blind && case.due_at.is_some_and(|due_at| due_at < received_at) {
+            let just_before = received_at - chrono::TimeDelta::microseconds(1);
+            case.assess(just_before, Cause::Time, self.sight, &self.seen);
+        }
+        case.add(&decoded.event, visit_ref.clone());
+        case.assess(received_at, Cause::Receipt, self.sight, &self.seen);
+    }
+
+    /// An event from another home ends `overdue_checkout` about its carer.
+    async fn follow_carers(
+        &mut self,
+        db: &mut Db,
+        contracts: &Contracts,
+        new: &[(usize, Decoded)],
+        now: Instant,
+    ) -> Result<(), StoreError> {
+        let carers: BTreeSet<(ContractId, CarerRef)> = new
+            .iter()
+            .map(|(_, decoded)| (decoded.event.contract.clone(), decoded.event.carer_ref.clone()))
+            .collect();
+        if carers.is_empty() {
+            return Ok(());
+        }
+        let overdue = alerts::overdue_of(db, &carers).await?;
+        if overdue.is_empty() {
+            return Ok(());
+        }
+        let elsewhere = overdue.iter().filter(|key| !self.caseload.contains_key(key));
+        let elsewhere = elsewhere.cloned().collect();
+        self.caseload.extend(caseload::load(db, contracts, &elsewhere).await?);
+        self.seen = caseload::seen(db, &self.caseload, now).await?;
+        for key in &overdue {
+            if let Some(case) = self.caseload.get_mut(key) {
+                case.assess(now, Cause::Receipt, self.sight, &self.seen);
+            }
+        }
+        Ok(())
+    }
+
+    /// The visit that an event turned out to belong to.
+    fn placed(&self, decoded: &Decoded, place: &Place, now: Instant) -> Placed {
+        let case = case_of(decoded, place).and_then(|key| self.caseload.get(&key));
+        let night = case.map(|case| case.reconcile(now));
+        let visit = night.as_ref().and_then(|night| night.visit_of(decoded.event.event_id));
+        match visit {
+            Some(Visit { plan: Some(_), visit_ref, .. }) => Placed::Planned(visit_ref.clone()),
+            Some(Visit { plan: None, visit_ref, .. }) => Placed::Unplanned(visit_ref.clone()),
+            None => Placed::Unplaced,
+        }
+    }
+}

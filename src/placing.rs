@@ -1,0 +1,196 @@
+//! Where events belong, by the plan and registers in the database (R12).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::config::Contracts;
+use crate::domain::calendar::Night;
+use crate::domain::event::{Event, Sender};
+use crate::domain::instant::Instant;
+use crate::domain::place::{Book, Place, place};
+use crate::domain::plan::PlannedVisit;
+use crate::domain::refs::{ClientRef, ContractId, EventId, VisitRef};
+use crate::domain::register::Registers;
+use crate::domain::visit::PlanRow;
+use crate::store::cases::CaseKey;
+use crate::store::registers::{RegisterKind, Wanted};
+use crate::store::{Db, StoreError, evidence, plan, registers};
+
+/// As much of a contract's plan and evidence as some events need.
+#[derive(Default)]
+struct Extract {
+    visits: HashMap<VisitRef, PlanRow>,
+    nights: HashMap<Night, Vec<PlanRow>>,
+    events: HashMap<EventId, (ClientRef, Night)>,
+}
+
+impl Book for Extract {
+    fn visit(&self, visit_ref: &VisitRef) -> Option<&PlannedVisit> {
+        self.visits.get(visit_ref).map(|row| row.visit.as_ref())
+    }
+
+    fn visits_of(&self, night: Night) -> Vec<&PlannedVisit> {
+        self.nights.get(&night).into_iter().flatten().map(|row| row.visit.as_ref()).collect()
+    }
+
+    fn home_of(&self, event_id: EventId) -> Option<(ClientRef, Night)> {
+        self.events.get(&event_id).cloned()
+    }
+
+    fn placed(&self, _event_id: EventId) -> Option<&VisitRef> {
+        None
+    }
+}
+
+/// Finds out where the events belong, each in its turn: a later one may belong to a visit that an
+/// earlier one began.
+///
+/// # Errors
+/// When the database fails.
+pub async fn place_all(
+    db: &mut Db,
+    contracts: &Contracts,
+    events: &[&Event],
+) -> Result<Vec<Place>, StoreError> {
+    let mut extracts: HashMap<ContractId, Extract> = HashMap::new();
+    let mut registers = load(db, events, &mut extracts).await?;
+    let loose = place_with(contracts, events, &mut extracts, &registers)
+        .iter()
+        .zip(events)
+        .filter(|(place, event)| **place == Place::Unplaced && event.position.is_some())
+        .map(|(_, event)| *event)
+        .collect::<Vec<_>>();
+    if !loose.is_empty() {
+        load_nights(db, contracts, &loose, &mut extracts, &mut registers).await?;
+    }
+    Ok(place_with(contracts, events, &mut extracts, &registers))
+}
+
+fn place_with(
+    contracts: &Contracts,
+    events: &[&Event],
+    extracts: &mut HashMap<ContractId, Extract>,
+    registers: &HashMap<ContractId, Registers>,
+) -> Vec<Place> {
+    let none = Registers::default();
+    let mut places = Vec::with_capacity(events.len());
+    for event in events {
+        let Some(contract) = contracts.get(&event.contract) else {
+            places.push(Place::Unplaced);
+            continue;
+        };
+        let extract = extracts.entry(event.contract.clone()).or_default();
+        let registers = registers.get(&event.contract).unwrap_or(&none);
+        let found = place(contract, event, extract, registers);
+        if let Place::At { client, night, .. } = &found {
+            extract.events.insert(event.event_id, (client.clone(), *night));
+        }
+        places.push(found);
+    }
+    places
+}
+
+/// Loads what events say of themselves that needs looking up: visits, tags, units.
+async fn load(
+    db: &mut Db,
+    events: &[&Event],
+    extracts: &mut HashMap<ContractId, Extract>,
+) -> Result<HashMap<ContractId, Registers>, StoreError> {
+    let mut visits: BTreeSet<(ContractId, VisitRef)> = BTreeSet::new();
+    let mut begun: BTreeSet<(ContractId, EventId)> = BTreeSet::new();
+    let mut wanted = Wanted::new();
+    for event in events.iter().filter(|event| event.client_ref.is_none()) {
+        let contract = || event.contract.clone();
+        if let Some(visit) = &event.visit_ref {
+            match visit.unplanned_event() {
+                Some(other) => begun.insert((contract(), other)),
+                None => visits.insert((contract(), visit.clone())),
+            };
+        }
+        if let Some(tag) = &event.tag {
+            wanted.insert((contract(), RegisterKind::Tag, tag.as_str().to_owned()));
+        }
+        if let Sender::Device(device) = &event.sender {
+            wanted.insert((contract(), RegisterKind::Device, device.as_str().to_owned()));
+        }
+    }
+    for ((contract, visit_ref), versions) in plan::of_refs(db, &visits).await? {
+        if let Some((_, row)) = plan::in_force(&versions) {
+            extracts.entry(contract).or_default().visits.insert(visit_ref, row);
+        }
+    }
+    for ((contract, event), known) in evidence::known(db, &begun).await? {
+        if let Some(case) = known.case {
+            extracts.entry(contract).or_default().events.insert(event, case);
+        }
+    }
+    registers::load(db, &wanted).await
+}
+
+/// Loads the whole plan of the nights of events that can be placed by nothing but their position.
+async fn load_nights(
+    db: &mut Db,
+    contracts: &Contracts,
+    events: &[&Event],
+    extracts: &mut HashMap<ContractId, Extract>,
+    registers: &mut HashMap<ContractId, Registers>,
+) -> Result<(), StoreError> {
+    let nights: BTreeSet<(ContractId, Night)> = events
+        .iter()
+        .filter_map(|event| {
+            let contract = contracts.get(&event.contract)?;
+            Some((contract.id.clone(), contract.night_of(event.effective_at())))
+        })
+        .collect();
+    let mut wanted = Wanted::new();
+    for (contract, night) in nights {
+        for versions in plan::of_nights(db, &contract, night, night).await?.values() {
+            let Some((in_night, row)) = plan::in_force(versions) else { continue };
+            if in_night == night {
+                let client = row.visit.client_ref.as_str().to_owned();
+                wanted.insert((contract.clone(), RegisterKind::Client, client));
+                let extract = extracts.entry(contract.clone()).or_default();
+                extract.nights.entry(night).or_default().push(row);
+            }
+        }
+    }
+    for (contract, homes) in registers::load(db, &wanted).await? {
+        registers.entry(contract).or_default().add_homes(homes);
+    }
+    Ok(())
+}
+
+/// Places events anew, records where they belong now, and returns the client nights that lost or
+/// gained one, to be looked at at `now`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn place_anew(
+    db: &mut Db,
+    contracts: &Contracts,
+    recorded: &[evidence::Recorded],
+    now: Instant,
+) -> Result<BTreeMap<CaseKey, Instant>, StoreError> {
+    let events: Vec<&Event> = recorded.iter().map(|recorded| &recorded.event).collect();
+    let places = place_all(db, contracts, &events).await?;
+    let mut touched = BTreeMap::new();
+    for (recorded, place) in recorded.iter().zip(&places) {
+        let contract = recorded.event.contract.clone();
+        let before = recorded.client.clone().map(|client| (client, recorded.night));
+        let (after, by) = match place {
+            Place::At { client, night, by, .. } => (Some((client.clone(), *night)), Some(*by)),
+            Place::Unplaced => (None, None),
+        };
+        if before == after && recorded.by == by {
+            continue;
+        }
+        let own_night = contracts
+            .get(&contract)
+            .map_or(recorded.night, |contract| contract.night_of(recorded.event.effective_at()));
+        evidence::replace(db, recorded.id, place, own_night).await?;
+        for (client, night) in before.into_iter().chain(after) {
+            let contract = contract.clone();
+            touched.insert(CaseKey { contract, night, client }, now);
+        }
+    }
+    Ok(touched)
+}

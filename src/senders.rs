@@ -1,0 +1,204 @@
+//! Phones and telecare units: gaps in their numbers and their silence become alerts (R9, R21).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::TimeDelta;
+
+use crate::caseload::{alert_id, to_publish};
+use crate::config::Contracts;
+use crate::domain::alert::{AlertKind, Resolution, Sight};
+use crate::domain::calendar::night_end;
+use crate::domain::event::Sender;
+use crate::domain::instant::Instant;
+use crate::domain::policy::Contract;
+use crate::store::alerts::{About, of_sender};
+use crate::store::senders::{SenderKey, SenderState};
+use crate::store::{Db, StoreError, alerts, outbox, senders};
+use crate::wire::alert::{AlertMessage, State};
+
+/// A unit that the broker reports lost is offline after this long.
+pub const LOST_FOR: TimeDelta = TimeDelta::minutes(15);
+/// A unit that says nothing is offline after this long.
+pub const SILENT_FOR: TimeDelta = TimeDelta::hours(24);
+/// Most phones and units that are looked at in one transaction.
+pub const DUE_MAX: i64 = 200;
+
+/// What a batch of messages told about phones and units.
+#[derive(Debug, Default)]
+pub struct Heard(BTreeMap<SenderKey, Vec<News>>);
+
+#[derive(Debug, Clone, Copy)]
+enum News {
+    Heard(Instant),
+    Lost(Instant),
+    Number(u64, Instant),
+}
+
+impl Heard {
+    /// The broker reports that the sender is lost.
+    pub fn lost(&mut self, sender: SenderKey, at: Instant) {
+        self.0.entry(sender).or_default().push(News::Lost(at));
+    }
+
+    /// Something came from the sender, perhaps with a number.
+    pub fn event(&mut self, sender: SenderKey, seq: Option<u64>, at: Instant) {
+        let news = self.0.entry(sender).or_default();
+        news.push(News::Heard(at));
+        news.extend(seq.map(|seq| News::Number(seq, at)));
+    }
+}
+
+impl SenderState {
+    fn take(&mut self, news: News) {
+        match news {
+            News::Heard(at) => {
+                self.heard_at = self.heard_at.max(at);
+                self.lost_at = None;
+            }
+            News::Lost(at) => self.lost_at = Some(self.lost_at.map_or(at, |lost| lost.min(at))),
+            News::Number(number, at) => self.sequence.receive(number, at),
+        }
+    }
+
+    /// What is wrong with the sender from which instant on, whether that has come or not.
+    fn conditions(&self, sender: &Sender) -> Vec<(AlertKind, Instant)> {
+        let gap = self.sequence.due_at().map(|at| (AlertKind::SequenceGap, at));
+        let offline = matches!(sender, Sender::Device(_)).then(|| {
+            let silent = self.heard_at + SILENT_FOR;
+            let at = self.lost_at.map_or(silent, |lost| silent.min(lost + LOST_FOR));
+            (AlertKind::DeviceOffline, at)
+        });
+        gap.into_iter().chain(offline).collect()
+    }
+}
+
+/// Takes what a batch told about phones and units, and raises and ends their alerts.
+///
+/// # Errors
+/// When the database fails.
+pub async fn save(
+    db: &mut Db,
+    contracts: &Contracts,
+    heard: Heard,
+    now: Instant,
+) -> Result<(), StoreError> {
+    if heard.0.is_empty() {
+        return Ok(());
+    }
+    let keys: BTreeSet<SenderKey> = heard.0.keys().cloned().collect();
+    let mut states = senders::load(db, &keys).await?;
+    let mut to_look_at = BTreeMap::new();
+    for (key, news) in heard.0 {
+        let state = states.remove(&key).unwrap_or_else(|| SenderState::heard(now));
+        // Alerts can only be open where something was due before.
+        let may_be_open = state.conditions(&key.1).iter().any(|(_, at)| *at <= now);
+        let mut after = state;
+        news.into_iter().for_each(|news| after.take(news));
+        to_look_at.insert(key, (after, may_be_open));
+    }
+    look(db, contracts, to_look_at, now).await
+}
+
+/// Raises the alerts about phones and units that are due by `now`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn watch(
+    db: &mut Db,
+    contracts: &Contracts,
+    now: Instant,
+    sight: Sight,
+) -> Result<(), StoreError> {
+    if matches!(sight, Sight::Blind) {
+        return Ok(());
+    }
+    let due = senders::due(db, now, DUE_MAX).await?;
+    if due.is_empty() {
+        return Ok(());
+    }
+    let due = due.into_iter().map(|(key, state)| (key, (state, true))).collect();
+    look(db, contracts, due, now).await
+}
+
+async fn look(
+    db: &mut Db,
+    contracts: &Contracts,
+    states: BTreeMap<SenderKey, (SenderState, bool)>,
+    now: Instant,
+) -> Result<(), StoreError> {
+    let mut saved = BTreeMap::new();
+    let mut changed = Vec::new();
+    for (key, (mut state, may_be_open)) in states {
+        let Some(contract) = contracts.get(&key.0) else { continue };
+        let conditions = state.conditions(&key.1);
+        let due = conditions.iter().filter(|(_, at)| *at <= now);
+        let due: Vec<(AlertKind, Instant)> = due.copied().collect();
+        let open = if may_be_open || !due.is_empty() { of_sender(db, &key).await? } else { vec![] };
+        for (night, told, mut message) in open.iter().cloned() {
+            if !due.iter().any(|(kind, _)| *kind == message.kind) {
+                message.state = State::Resolved;
+                message.resolution = Some(Resolution::Over);
+                changed.push((About::Sender(key.clone(), night), message, told));
+            }
+        }
+        for (kind, due_at) in &due {
+            if !open.iter().any(|(_, _, message)| message.kind == *kind) {
+                let night = contract.night_of(*due_at);
+                let told = now < night_end(contract.zone, night);
+                let message = raise(contract, &key.1, *kind, *due_at, &state);
+                changed.push((About::Sender(key.clone(), night), message, told));
+            }
+        }
+        // What ends an open alert is a message, not time.
+        state.due_at = conditions.iter().map(|(_, at)| *at).filter(|at| *at > now).min();
+        saved.insert(key, state);
+    }
+    let rows: Vec<_> =
+        changed.iter().map(|(about, message, told)| (about.clone(), message, *told)).collect();
+    alerts::save(db, &rows, now).await?;
+    let told = changed.iter().filter(|(_, _, told)| *told);
+    let messages: Vec<_> = told.map(|(_, message, _)| to_publish(message)).collect();
+    outbox::add(db, &messages, now).await?;
+    senders::save(db, &saved).await
+}
+
+fn raise(
+    contract: &Contract,
+    sender: &Sender,
+    kind: AlertKind,
+    due_at: Instant,
+    state: &SenderState,
+) -> AlertMessage {
+    let (word, reference) = senders::words(sender);
+    let micros = due_at.timestamp_micros().to_string();
+    let detail = match (kind, state.sequence.gap()) {
+        (AlertKind::SequenceGap, Some((missing, highest))) => {
+            format!("{word} {reference}: message {missing} has not arrived, although {highest} has")
+        }
+        _ => format!("{word} {reference} has not been heard since {}", state.heard_at),
+    };
+    AlertMessage {
+        alert_id: alert_id(&[contract.id.as_str(), word, reference, kind.as_str(), &micros]),
+        kind,
+        severity: kind.severity(),
+        state: State::Open,
+        contract: contract.id.clone(),
+        night: Some(contract.night_of(due_at)),
+        run: None,
+        visit_ref: None,
+        client_ref: None,
+        carer_ref: match sender {
+            Sender::Carer(carer) => Some(carer.clone()),
+            Sender::Device(_) => None,
+        },
+        planned_start: None,
+        present: None,
+        carers_required: None,
+        raised_at: due_at,
+        due_at,
+        contact_due_at: None,
+        unconfirmed: false,
+        resolution: None,
+        detail,
+    }
+}

@@ -1,0 +1,248 @@
+//! Alerts as they were raised, and as they were last said to others.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use sqlx::FromRow;
+
+use super::cases::CaseKey;
+use super::{Db, StoreError, at, night_text, read_night, read_word, rows};
+use crate::domain::alert::{Alert, AlertKind, Resolution};
+use crate::domain::calendar::Night;
+use crate::domain::instant::Instant;
+use crate::domain::refs::{CarerRef, ClientRef, ContractId, VisitRef};
+use crate::store::senders::{self, SenderKey};
+use crate::wire::alert::AlertMessage;
+
+/// An alert about a visit, in the database.
+#[derive(Debug, Clone)]
+pub struct StoredAlert {
+    /// The alert.
+    pub alert: Alert,
+    /// As it was last said to others, or would have been.
+    pub message: AlertMessage,
+}
+
+#[derive(FromRow)]
+struct AlertRow {
+    contract: String,
+    night: String,
+    client_ref: Option<String>,
+    visit_ref: Option<String>,
+    carer_ref: Option<String>,
+    kind: String,
+    due_at: i64,
+    raised_at: i64,
+    told: i64,
+    resolved_at: Option<i64>,
+    resolution: Option<String>,
+    message: String,
+}
+
+fn read_message(text: &str) -> Result<AlertMessage, StoreError> {
+    serde_json::from_str(text).map_err(|_| StoreError::Foreign("the message of an alert".into()))
+}
+
+/// The alerts of these client nights, resolved ones too, in the order in which they were raised.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_cases(
+    db: &mut Db,
+    keys: &BTreeSet<CaseKey>,
+) -> Result<Vec<(CaseKey, StoredAlert)>, StoreError> {
+    let found: Vec<AlertRow> = sqlx::query_as(
+        "SELECT a.contract, a.night, a.client_ref, a.visit_ref, a.carer_ref, a.kind, a.due_at, \
+         a.raised_at, a.told, a.resolved_at, a.resolution, a.message \
+         FROM json_each($1) k JOIN alert a ON a.contract = k.value->>'contract' \
+         AND a.night = k.value->>'night' AND a.client_ref = k.value->>'client' \
+         ORDER BY a.raised_at, a.id",
+    )
+    .bind(rows(keys.iter().map(CaseKey::to_json)))
+    .fetch_all(db)
+    .await?;
+    let mut alerts = Vec::new();
+    for row in found {
+        let (Some(client), Some(visit_ref)) = (&row.client_ref, &row.visit_ref) else { continue };
+        let key = CaseKey {
+            contract: row.contract.parse()?,
+            night: read_night(&row.night)?,
+            client: client.parse()?,
+        };
+        let resolved = match (row.resolved_at, &row.resolution) {
+            (Some(resolved_at), Some(resolution)) => {
+                Some((at(resolved_at), read_word(resolution)?))
+            }
+            _ => None,
+        };
+        let message = read_message(&row.message)?;
+        let alert = Alert {
+            kind: read_word(&row.kind)?,
+            visit_ref: visit_ref.parse()?,
+            due_at: at(row.due_at),
+            raised_at: at(row.raised_at),
+            carer: row.carer_ref.as_deref().map(str::parse).transpose()?,
+            told: row.told != 0,
+            unconfirmed: message.unconfirmed,
+            resolved,
+        };
+        alerts.push((key, StoredAlert { alert, message }));
+    }
+    Ok(alerts)
+}
+
+/// What an alert is about.
+#[derive(Debug, Clone)]
+pub enum About {
+    /// A visit of a client's night.
+    Visit(CaseKey, VisitRef),
+    /// A phone or unit, in a night.
+    Sender(SenderKey, Night),
+    /// A contract's night.
+    Night(ContractId, Night),
+}
+
+/// Saves alerts as they are now; an alert that is there already is brought up to date.
+///
+/// # Errors
+/// When the database fails.
+pub async fn save(
+    db: &mut Db,
+    alerts: &[(About, &AlertMessage, bool)],
+    now: Instant,
+) -> Result<(), StoreError> {
+    if alerts.is_empty() {
+        return Ok(());
+    }
+    let values = alerts.iter().map(|(about, message, told)| {
+        let (contract, night, client, visit, sender) = match about {
+            About::Visit(key, visit) => {
+                (&key.contract, key.night, Some(key.client.as_str()), Some(visit.as_str()), None)
+            }
+            About::Sender((contract, sender), night) => {
+                (contract, *night, None, None, Some(senders::words(sender)))
+            }
+            About::Night(contract, night) => (contract, *night, None, None, None),
+        };
+        json!({
+            "id": message.alert_id.to_string(),
+            "contract": contract.as_str(),
+            "night": night_text(night),
+            "client": client,
+            "visit": visit,
+            "sender_kind": sender.map(|(kind, _)| kind),
+            "sender": sender.map(|(_, reference)| reference),
+            "carer": message.carer_ref.as_ref().map(CarerRef::as_str),
+            "kind": message.kind.as_str(),
+            "due": message.due_at.timestamp_micros(),
+            "raised": message.raised_at.timestamp_micros(),
+            "told": i64::from(*told),
+            "resolved": message.resolution.map(|_| now.timestamp_micros()),
+            "resolution": message.resolution.map(Resolution::as_str),
+            "message": json!(message).to_string(),
+        })
+    });
+    sqlx::query(
+        "INSERT INTO alert (id, contract, night, client_ref, visit_ref, sender_kind, sender_ref, \
+         carer_ref, kind, due_at, raised_at, told, resolved_at, resolution, message) \
+         SELECT value->>'id', value->>'contract', value->>'night', value->>'client', \
+         value->>'visit', value->>'sender_kind', value->>'sender', value->>'carer', \
+         value->>'kind', CAST(value->>'due' AS BIGINT), CAST(value->>'raised' AS BIGINT), \
+         CAST(value->>'told' AS BIGINT), CAST(value->>'resolved' AS BIGINT), \
+         value->>'resolution', value->>'message' FROM json_each($1) WHERE true \
+         ON CONFLICT (id) DO UPDATE SET carer_ref = excluded.carer_ref, \
+         resolved_at = excluded.resolved_at, resolution = excluded.resolution, \
+         message = excluded.message",
+    )
+    .bind(rows(values))
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The client nights in which `overdue_checkout` is open about one of these carers.
+///
+/// # Errors
+/// When the database fails.
+pub async fn overdue_of(
+    db: &mut Db,
+    carers: &BTreeSet<(ContractId, CarerRef)>,
+) -> Result<BTreeSet<CaseKey>, StoreError> {
+    let keys = carers
+        .iter()
+        .map(|(contract, carer)| json!({"contract": contract.as_str(), "carer": carer.as_str()}));
+    let found: Vec<(String, String, String)> = sqlx::query_as(
+        "SELECT DISTINCT a.contract, a.client_ref, a.night FROM json_each($1) k \
+         JOIN alert a ON a.contract = k.value->>'contract' AND a.kind = $2 \
+         AND a.carer_ref = k.value->>'carer' WHERE a.resolved_at IS NULL \
+         AND a.client_ref IS NOT NULL",
+    )
+    .bind(rows(keys))
+    .bind(AlertKind::OverdueCheckout.as_str())
+    .fetch_all(db)
+    .await?;
+    found
+        .into_iter()
+        .map(|(contract, client, night)| {
+            let client: ClientRef = client.parse()?;
+            Ok(CaseKey { contract: contract.parse()?, client, night: read_night(&night)? })
+        })
+        .collect()
+}
+
+/// The open alerts of a kind about phones and units, of one contract and sender.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_sender(
+    db: &mut Db,
+    key: &SenderKey,
+) -> Result<Vec<(Night, bool, AlertMessage)>, StoreError> {
+    let (kind, reference) = senders::words(&key.1);
+    open(
+        db,
+        sqlx::query_as(
+            "SELECT night, told, message FROM alert WHERE contract = $1 AND sender_kind = $2 \
+             AND sender_ref = $3 AND resolved_at IS NULL",
+        )
+        .bind(key.0.as_str())
+        .bind(kind)
+        .bind(reference),
+    )
+    .await
+}
+
+/// The `no_plan` alerts of a contract's nights from `from` on, resolved ones too.
+///
+/// # Errors
+/// When the database fails.
+pub async fn no_plan(
+    db: &mut Db,
+    contract: &ContractId,
+    from: Night,
+) -> Result<Vec<(Night, bool, AlertMessage)>, StoreError> {
+    open(
+        db,
+        sqlx::query_as(
+            "SELECT night, told, message FROM alert WHERE contract = $1 AND kind = $2 \
+             AND night >= $3",
+        )
+        .bind(contract.as_str())
+        .bind(AlertKind::NoPlan.as_str())
+        .bind(night_text(from)),
+    )
+    .await
+}
+
+type Said = (String, i64, String);
+
+async fn open(
+    db: &mut Db,
+    query: sqlx::query::QueryAs<'_, sqlx::Sqlite, Said, sqlx::sqlite::SqliteArguments>,
+) -> Result<Vec<(Night, bool, AlertMessage)>, StoreError> {
+    let found: Vec<Said> = query.fetch_all(db).await?;
+    found
+        .into_iter()
+        .map(|(night, told, message)| Ok((read_night(&night)?, told != 0, read_message(&message)?)))
+        .collect()
+}

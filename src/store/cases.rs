@@ -1,0 +1,155 @@
+//! Client nights: by what they are loaded, and when something about them is due.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::{Db, StoreError, night_text, read_night, rows};
+use crate::domain::calendar::Night;
+use crate::domain::instant::Instant;
+use crate::domain::refs::{ClientRef, ContractId};
+
+/// A client's night. In order of contract, night, client: whoever writes several, does so in that
+/// order.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CaseKey {
+    /// The contract.
+    pub contract: ContractId,
+    /// The night.
+    pub night: Night,
+    /// The client.
+    pub client: ClientRef,
+}
+
+impl CaseKey {
+    /// As a row of a statement's array.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "contract": self.contract.as_str(),
+            "night": night_text(self.night),
+            "client": self.client.as_str(),
+        })
+    }
+}
+
+fn read(found: Vec<(String, String, String)>) -> Result<BTreeSet<CaseKey>, StoreError> {
+    found
+        .into_iter()
+        .map(|(contract, night, client)| {
+            let night = read_night(&night)?;
+            Ok(CaseKey { contract: contract.parse()?, night, client: client.parse()? })
+        })
+        .collect()
+}
+
+/// The client nights about which something is due by `now`, those that became due last first: an
+/// old backlog does not hold up what happens now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn due(db: &mut Db, now: Instant, most: i64) -> Result<BTreeSet<CaseKey>, StoreError> {
+    let found = sqlx::query_as(
+        "SELECT contract, night, client_ref FROM night WHERE due_at <= $1 \
+         ORDER BY due_at DESC LIMIT $2",
+    )
+    .bind(now.timestamp_micros())
+    .bind(most)
+    .fetch_all(db)
+    .await?;
+    read(found)
+}
+
+/// When something about these client nights is due next.
+///
+/// # Errors
+/// When the database fails.
+pub async fn due_at(
+    db: &mut Db,
+    keys: &BTreeSet<CaseKey>,
+) -> Result<BTreeMap<CaseKey, i64>, StoreError> {
+    let found: Vec<(String, String, String, i64)> = sqlx::query_as(
+        "SELECT n.contract, n.night, n.client_ref, n.due_at FROM json_each($1) k JOIN night n \
+         ON n.contract = k.value->>'contract' AND n.night = k.value->>'night' \
+         AND n.client_ref = k.value->>'client' WHERE n.due_at IS NOT NULL",
+    )
+    .bind(rows(keys.iter().map(CaseKey::to_json)))
+    .fetch_all(db)
+    .await?;
+    found
+        .into_iter()
+        .map(|(contract, night, client, due_at)| {
+            let night = read_night(&night)?;
+            Ok((CaseKey { contract: contract.parse()?, night, client: client.parse()? }, due_at))
+        })
+        .collect()
+}
+
+fn with_due<'a>(due: impl IntoIterator<Item = (&'a CaseKey, Option<Instant>)>) -> String {
+    rows(due.into_iter().map(|(key, at)| {
+        let mut value = key.to_json();
+        value["due"] = json!(at.map(|at| at.timestamp_micros()));
+        value
+    }))
+}
+
+/// Sets when something about client nights is due next.
+///
+/// # Errors
+/// When the database fails.
+pub async fn set_due(
+    db: &mut Db,
+    due: impl IntoIterator<Item = (&CaseKey, Option<Instant>)>,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO night (contract, night, client_ref, due_at) \
+         SELECT value->>'contract', value->>'night', value->>'client', \
+         CAST(value->>'due' AS BIGINT) FROM json_each($1) WHERE true \
+         ON CONFLICT (contract, client_ref, night) DO UPDATE SET due_at = excluded.due_at",
+    )
+    .bind(with_due(due))
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Has client nights looked at: those that are known now, others at the instant given.
+///
+/// # Errors
+/// When the database fails.
+pub async fn arm(
+    db: &mut Db,
+    due: &BTreeMap<CaseKey, Instant>,
+    now: Instant,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO night (contract, night, client_ref, due_at) \
+         SELECT value->>'contract', value->>'night', value->>'client', \
+         CAST(value->>'due' AS BIGINT) FROM json_each($1) WHERE true \
+         ON CONFLICT (contract, client_ref, night) DO UPDATE SET due_at = $2",
+    )
+    .bind(with_due(due.iter().map(|(key, at)| (key, Some(*at)))))
+    .bind(now.timestamp_micros())
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Has all nights of a client looked at now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn arm_client(
+    db: &mut Db,
+    contract: &ContractId,
+    client: &ClientRef,
+    now: Instant,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE night SET due_at = $3 WHERE contract = $1 AND client_ref = $2")
+        .bind(contract.as_str())
+        .bind(client.as_str())
+        .bind(now.timestamp_micros())
+        .execute(db)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! Phones and telecare units: the numbers that their messages had, and when they were heard.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+use sqlx::FromRow;
+
+use super::{Db, StoreError, at, rows};
+use crate::domain::event::Sender;
+use crate::domain::instant::Instant;
+use crate::domain::refs::ContractId;
+use crate::domain::sequence::{Run, Sequence};
+
+/// A phone or unit of a contract.
+pub type SenderKey = (ContractId, Sender);
+
+/// What is known of a phone or unit.
+#[derive(Debug, Clone)]
+pub struct SenderState {
+    /// The numbers that its messages had (R9).
+    pub sequence: Sequence,
+    /// When anything was heard from it last.
+    pub heard_at: Instant,
+    /// When the broker reported it lost, if it has not been heard since.
+    pub lost_at: Option<Instant>,
+    /// The next instant at which silence, or a gap, is to be flagged.
+    pub due_at: Option<Instant>,
+}
+
+impl SenderState {
+    /// One that is heard for the first time.
+    #[must_use]
+    pub fn heard(at: Instant) -> Self {
+        Self { sequence: Sequence::default(), heard_at: at, lost_at: None, due_at: None }
+    }
+}
+
+/// The word for a kind of sender, and its reference.
+#[must_use]
+pub fn words(sender: &Sender) -> (&'static str, &str) {
+    match sender {
+        Sender::Carer(carer) => ("carer", carer.as_str()),
+        Sender::Device(device) => ("device", device.as_str()),
+    }
+}
+
+fn sender(kind: &str, reference: &str) -> Result<Sender, StoreError> {
+    Ok(match kind {
+        "device" => Sender::Device(reference.parse()?),
+        _ => Sender::Carer(reference.parse()?),
+    })
+}
+
+#[derive(FromRow)]
+struct SenderRow {
+    contract: String,
+    kind: String,
+    #[sqlx(rename = "ref")]
+    reference: String,
+    complete_to: i64,
+    ahead: String,
+    heard_at: i64,
+    lost_at: Option<i64>,
+    due_at: Option<i64>,
+}
+
+impl SenderRow {
+    fn read(self) -> Result<(SenderKey, SenderState), StoreError> {
+        let runs: Vec<(u64, u64, i64)> = serde_json::from_str(&self.ahead)
+            .map_err(|_| StoreError::Foreign("the numbers of a sender".to_owned()))?;
+        let runs = runs.into_iter().map(|(first, last, micros)| Run {
+            first,
+            last,
+            received_at: at(micros),
+        });
+        let complete_to = u64::try_from(self.complete_to).unwrap_or_default();
+        let state = SenderState {
+            sequence: Sequence::from_parts(complete_to, runs.collect()),
+            heard_at: at(self.heard_at),
+            lost_at: self.lost_at.map(at),
+            due_at: self.due_at.map(at),
+        };
+        Ok(((self.contract.parse()?, sender(&self.kind, &self.reference)?), state))
+    }
+}
+
+/// What is known of these phones and units.
+///
+/// # Errors
+/// When the database fails.
+pub async fn load(
+    db: &mut Db,
+    keys: &BTreeSet<SenderKey>,
+) -> Result<BTreeMap<SenderKey, SenderState>, StoreError> {
+    let keys = keys.iter().map(|(contract, sender)| {
+        let (kind, reference) = words(sender);
+        json!({"contract": contract.as_str(), "kind": kind, "ref": reference})
+    });
+    let found: Vec<SenderRow> = sqlx::query_as(
+        "SELECT s.* FROM json_each($1) k JOIN sender s ON s.contract = k.value->>'contract' \
+         AND s.kind = k.value->>'kind' AND s.ref = k.value->>'ref'",
+    )
+    .bind(rows(keys))
+    .fetch_all(db)
+    .await?;
+    found.into_iter().map(SenderRow::read).collect()
+}
+
+/// The phones and units about which something is due by `now`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn due(
+    db: &mut Db,
+    now: Instant,
+    most: i64,
+) -> Result<BTreeMap<SenderKey, SenderState>, StoreError> {
+    let found: Vec<SenderRow> =
+        sqlx::query_as("SELECT * FROM sender WHERE due_at <= $1 ORDER BY due_at LIMIT $2")
+            .bind(now.timestamp_micros())
+            .bind(most)
+            .fetch_all(db)
+            .await?;
+    found.into_iter().map(SenderRow::read).collect()
+}
+
+/// Saves what is known of phones and units.
+///
+/// # Errors
+/// When the database fails.
+pub async fn save(
+    db: &mut Db,
+    senders: &BTreeMap<SenderKey, SenderState>,
+) -> Result<(), StoreError> {
+    if senders.is_empty() {
+        return Ok(());
+    }
+    let values = senders.iter().map(|((contract, sender), state)| {
+        let (kind, reference) = words(sender);
+        let (complete_to, ahead) = state.sequence.parts();
+        let ahead: Vec<(u64, u64, i64)> = ahead
+            .iter()
+            .map(|run| (run.first, run.last, run.received_at.timestamp_micros()))
+            .collect();
+        json!({
+            "contract": contract.as_str(),
+            "kind": kind,
+            "ref": reference,
+            "complete": complete_to,
+            "ahead": json!(ahead).to_string(),
+            "heard": state.heard_at.timestamp_micros(),
+            "lost": state.lost_at.map(|at| at.timestamp_micros()),
+            "due": state.due_at.map(|at| at.timestamp_micros()),
+        })
+    });
+    sqlx::query(
+        "INSERT INTO sender (contract, kind, ref, complete_to, ahead, heard_at, lost_at, due_at) \
+         SELECT value->>'contract', value->>'kind', value->>'ref', \
+         CAST(value->>'complete' AS BIGINT), value->>'ahead', CAST(value->>'heard' AS BIGINT), \
+         CAST(value->>'lost' AS BIGINT), CAST(value->>'due' AS BIGINT) \
+         FROM json_each($1) WHERE true \
+         ON CONFLICT (contract, kind, ref) DO UPDATE SET complete_to = excluded.complete_to, \
+         ahead = excluded.ahead, heard_at = excluded.heard_at, lost_at = excluded.lost_at, \
+         due_at = excluded.due_at",
+    )
+    .bind(rows(values))
+    .execute(db)
+    .await?;
+    Ok(())
+}

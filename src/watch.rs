@@ -1,0 +1,166 @@
+//! Deadlines: client nights, phones and contracts about which something is due (R21).
+//!
+//! Deadlines are in the database, not in sleeping tasks, so they survive a restart. Looked for every
+//! [`LOOK_EVERY`]; one is at most that late, plus the transaction that draws its consequences.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use crate::caseload::{self, alert_id, to_publish};
+use crate::config::Contracts;
+use crate::domain::alert::{AlertKind, Cause, Resolution, Sight};
+use crate::domain::calendar::{Night, night_end, plus_days};
+use crate::domain::instant::Instant;
+use crate::domain::plan_check::{EXPECTED_AFTER_NIGHTS, plan_due_at};
+use crate::domain::policy::Contract;
+use crate::domain::refs::ContractId;
+use crate::store::alerts::About;
+use crate::store::{Db, StoreError, alerts, cases, outbox, plan};
+use crate::wire::alert::{AlertMessage, State};
+
+/// How often deadlines are looked for.
+pub const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Most client nights that are looked at in one transaction.
+pub const DUE_MAX: i64 = 200;
+/// How often an open `no_plan` is looked at again.
+const PLAN_AGAIN_AFTER: TimeDelta = TimeDelta::seconds(20);
+
+/// Assesses the client nights that are due by `now`. Returns whether there may be more.
+///
+/// # Errors
+/// When the database fails.
+pub async fn client_nights(
+    db: &mut Db,
+    contracts: &Contracts,
+    now: Instant,
+    sight: Sight,
+) -> Result<bool, StoreError> {
+    if matches!(sight, Sight::Blind) {
+        return Ok(false);
+    }
+    let keys = cases::due(db, now, DUE_MAX).await?;
+    if keys.is_empty() {
+        return Ok(false);
+    }
+    let mut caseload = caseload::load(db, contracts, &keys).await?;
+    let seen = caseload::seen(db, &caseload, now).await?;
+    for case in caseload.values_mut() {
+        case.assess(now, Cause::Time, sight, &seen);
+    }
+    caseload::save(db, &caseload, now).await?;
+    // Nights of a contract that the configuration does not have any more wait for it.
+    let orphans = keys.iter().filter(|key| !caseload.contains_key(key)).map(|key| (key, None));
+    cases::set_due(db, orphans).await?;
+    Ok(keys.len() >= usize::try_from(DUE_MAX).unwrap_or(usize::MAX))
+}
+
+/// Looks whether the plans of the nights have come.
+#[derive(Debug, Default)]
+pub struct PlanWatch {
+    next: BTreeMap<ContractId, Instant>,
+}
+
+impl PlanWatch {
+    /// Whether there is anything to look at by `now`.
+    #[must_use]
+    pub fn is_due(&self, contracts: &Contracts, now: Instant) -> bool {
+        contracts.iter().any(|contract| self.next.get(&contract.id).is_none_or(|at| *at <= now))
+    }
+
+    /// Raises `no_plan` for the night of `now` if its instant has come, and ends it when the plan
+    /// has.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn look(
+        &mut self,
+        db: &mut Db,
+        contracts: &Contracts,
+        now: Instant,
+    ) -> Result<(), StoreError> {
+        for contract in contracts.iter() {
+            if self.next.get(&contract.id).is_some_and(|at| *at > now) {
+                continue;
+            }
+            let night = contract.night_of(now);
+            let due_at = plan_due_at(contract, night);
+            let next = if now < due_at {
+                due_at
+            } else if look_at(db, contract, night, due_at, now).await? {
+                now + PLAN_AGAIN_AFTER
+            } else {
+                night_end(contract.zone, night)
+            };
+            self.next.insert(contract.id.clone(), next);
+        }
+        Ok(())
+    }
+}
+
+/// Returns whether the plan is missing.
+async fn look_at(
+    db: &mut Db,
+    contract: &Contract,
+    night: Night,
+    due_at: Instant,
+    now: Instant,
+) -> Result<bool, StoreError> {
+    let from = plus_days(night, -EXPECTED_AFTER_NIGHTS);
+    let nights: Vec<Night> = plan::of_nights(db, &contract.id, from, night)
+        .await?
+        .values()
+        .filter_map(|versions| plan::in_force(versions))
+        .map(|(in_night, _)| in_night)
+        .collect();
+    let has_plan = nights.contains(&night);
+    let expected = nights.iter().any(|other| (from..night).contains(other));
+    let known = alerts::no_plan(db, &contract.id, night).await?;
+    let known = known.into_iter().find(|(of_night, ..)| *of_night == night);
+    let changed = match known {
+        None if expected && !has_plan => {
+            Some((no_plan(contract, night, due_at), now < night_end(contract.zone, night)))
+        }
+        Some((_, told, mut message)) if has_plan && message.resolution.is_none() => {
+            message.state = State::Resolved;
+            message.resolution = Some(Resolution::Over);
+            message.detail = format!("the plan for the night of {night} has come");
+            Some((message, told))
+        }
+        _ => None,
+    };
+    if let Some((message, told)) = changed {
+        let about = About::Night(contract.id.clone(), night);
+        alerts::save(db, &[(about, &message, told)], now).await?;
+        if told {
+            outbox::add(db, &[to_publish(&message)], now).await?;
+        }
+    }
+    Ok(expected && !has_plan)
+}
+
+fn no_plan(contract: &Contract, night: Night, due_at: Instant) -> AlertMessage {
+    let kind = AlertKind::NoPlan;
+    AlertMessage {
+        alert_id: alert_id(&[contract.id.as_str(), &night.to_string(), kind.as_str()]),
+        kind,
+        severity: kind.severity(),
+        state: State::Open,
+        contract: contract.id.clone(),
+        night: Some(night),
+        run: None,
+        visit_ref: None,
+        client_ref: None,
+        carer_ref: None,
+        planned_start: None,
+        present: None,
+        carers_required: None,
+        raised_at: due_at,
+        due_at,
+        contact_due_at: None,
+        unconfirmed: false,
+        resolution: None,
+        detail: format!("no plan has come for the night of {night}: import the visits"),
+    }
+}
