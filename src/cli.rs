@@ -1,11 +1,15 @@
 //! The command line: what each command takes. One file per command.
 
 pub mod check;
+pub mod import;
 pub mod input;
 pub mod replay;
+pub mod report;
+pub mod serve;
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Settings, environment, load};
@@ -25,6 +29,12 @@ pub struct Cli {
 enum Command {
     /// Reads the configuration and says what it means, or every mistake in it.
     Check,
+    /// The daemon. Without a configuration: an embedded broker on 127.0.0.1:1883 and a SQLite file.
+    Serve,
+    /// Imports plan or registers from a file; all of it or nothing.
+    Import(import::Arguments),
+    /// Writes a report from the evidence as it is now.
+    Report(report::Arguments),
     /// Applies the rules to files: no daemon, no database, no network.
     Replay(Box<replay::Arguments>),
 }
@@ -39,8 +49,19 @@ impl Cli {
         match self.command {
             Command::Check => check::run(&settings),
             Command::Replay(arguments) => replay::run(&arguments, &settings),
+            Command::Serve => block_on(serve::run(&settings)),
+            Command::Import(arguments) => block_on(import::run(&arguments, &settings)),
+            Command::Report(arguments) => block_on(report::run(&arguments, &settings)),
         }
     }
+}
+
+fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the threads of the runtime")?;
+    runtime.block_on(command)
 }
 
 fn settings(file: Option<&Path>) -> anyhow::Result<Settings> {

@@ -19,11 +19,11 @@ pub struct Message {
 
 /// What tells the broker, or the phone itself, that a message is safe. Dropping it without
 /// [`Ack::send`] leaves the message unacknowledged: it comes again.
-pub struct Ack(Box<dyn FnOnce() + Send>);
+pub struct Ack(Box<dyn FnOnce() + Send + Sync>);
 
 impl Ack {
     /// An acknowledgement that does this when it is sent. `send` must not block.
-    pub fn new(send: impl FnOnce() + Send + 'static) -> Self {
+    pub fn new(send: impl FnOnce() + Send + Sync + 'static) -> Self {
         Self(Box::new(send))
     }
 

@@ -93,7 +93,9 @@ pub async fn save(
         // Alerts can only be open where something was due before.
         let may_be_open = state.conditions(&key.1).iter().any(|(_, at)| *at <= now);
         let mut after = state;
-        news.into_iter().for_each(|news| after.take(news));
+        for news in news {
+            after.take(news);
+        }
         to_look_at.insert(key, (after, may_be_open));
     }
     look(db, contracts, to_look_at, now).await

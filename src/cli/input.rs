@@ -52,7 +52,11 @@ pub fn read_rows<T: FileRow>(
     report(path, &rows.into_findings())
 }
 
-fn report(path: &Path, findings: &Findings) -> anyhow::Result<()> {
+/// Lists every warning and every bad row.
+///
+/// # Errors
+/// When any row is bad.
+pub fn report(path: &Path, findings: &Findings) -> anyhow::Result<()> {
     let path = path.display();
     if !findings.warnings.is_empty() {
         eprintln!("Warnings about {path}:\n{}", findings.warnings);

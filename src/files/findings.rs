@@ -63,7 +63,7 @@ impl<T> Default for Listed<T> {
 }
 
 impl<T> Listed<T> {
-    fn push(&mut self, item: T) {
+    pub(crate) fn push(&mut self, item: T) {
         if self.first.len() < LISTED_MAX {
             self.first.push(item);
         } else {

@@ -2,7 +2,7 @@
 //!
 //! One writer, so that a batch is one transaction and nothing waits for a lock inside it; readers
 //! beside it see the last commit. Commits are on the disk when they return (write-ahead log, full
-//! synchronisation). Statements are written so that `PostgreSQL` takes the same text: sets of rows go
+//! synchronisation). Statements are written so that PostgreSQL takes the same text: sets of rows go
 //! in as one JSON array, read by `json_each($1)` and `value->>'name'`, which both engines can have.
 //! Decides nothing.
 

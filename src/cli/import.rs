@@ -1,0 +1,141 @@
+//! `nightrun import`: plan and registers from a file.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+
+use super::input;
+use crate::apply::VISITS;
+use crate::clock;
+use crate::config::Settings;
+use crate::domain::plan::{CarerRow, ClientRow, DeviceRow, PlannedVisit, Suspension, TagRow};
+use crate::domain::refs::ContractId;
+use crate::files::{BadRow, FileRow, Rows};
+use crate::import::{CHUNK, Counts, Import};
+use crate::store::Store;
+use crate::store::registers::RegisterRow;
+
+/// What `nightrun import` takes.
+#[derive(Args)]
+pub struct Arguments {
+    /// What the file holds.
+    kind: Kind,
+    /// The file, CSV or JSON Lines; - is standard input.
+    file: PathBuf,
+    /// Say what would be imported, and import nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Visits,
+    Clients,
+    Carers,
+    Devices,
+    Tags,
+    Suspensions,
+}
+
+/// Imports the file, or nothing of it.
+///
+/// # Errors
+/// When the file has bad rows, or it or the database cannot be used.
+pub async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<()> {
+    let store = Store::open(&settings.database.path).await?;
+    let imported = import(arguments, settings, &store).await;
+    store.close().await;
+    let counts = imported?;
+    let did = if arguments.dry_run { "would be" } else { "are" };
+    println!(
+        "{}: {} {did} new, {} changed, {} as they were.",
+        arguments.file.display(),
+        counts.new,
+        counts.changed,
+        counts.unchanged
+    );
+    Ok(())
+}
+
+async fn import(
+    arguments: &Arguments,
+    settings: &Settings,
+    store: &Store,
+) -> anyhow::Result<Counts> {
+    let word =
+        arguments.kind.to_possible_value().map_or(VISITS.into(), |v| v.get_name().to_owned());
+    let contracts = &settings.contracts;
+    let mut import =
+        Import::begin(store, contracts, &word, arguments.dry_run, clock::now()).await?;
+    let taken = match arguments.kind {
+        Kind::Visits => visits(arguments, settings, &mut import).await,
+        Kind::Clients => {
+            registers::<ClientRow>(arguments, settings, &mut import, RegisterRow::Client).await
+        }
+        Kind::Carers => {
+            registers::<CarerRow>(arguments, settings, &mut import, RegisterRow::Carer).await
+        }
+        Kind::Devices => {
+            registers::<DeviceRow>(arguments, settings, &mut import, RegisterRow::Device).await
+        }
+        Kind::Tags => registers::<TagRow>(arguments, settings, &mut import, RegisterRow::Tag).await,
+        Kind::Suspensions => {
+            registers::<Suspension>(arguments, settings, &mut import, RegisterRow::Suspension).await
+        }
+    };
+    if let Err(failed) = taken {
+        import.discard().await?;
+        return Err(failed);
+    }
+    match import.finish().await? {
+        Some(counts) => Ok(counts),
+        None => bail!(
+            "another import was finished while this one ran; nothing was imported: run it again"
+        ),
+    }
+}
+
+async fn visits(
+    arguments: &Arguments,
+    settings: &Settings,
+    import: &mut Import<'_>,
+) -> anyhow::Result<()> {
+    let contracts = |id: &ContractId| settings.contracts.get(id).cloned();
+    let mut rows = Rows::<PlannedVisit, _>::new(input::open(&arguments.file)?, &contracts);
+    let mut bad: Vec<BadRow> = Vec::new();
+    while let Some(chunk) = next_chunk(&mut rows, arguments)? {
+        bad.extend(import.visits(chunk).await?);
+    }
+    let mut findings = rows.into_findings();
+    for row in bad {
+        findings.bad.push(row);
+    }
+    input::report(&arguments.file, &findings)
+}
+
+async fn registers<T: FileRow>(
+    arguments: &Arguments,
+    settings: &Settings,
+    import: &mut Import<'_>,
+    row: fn(T) -> RegisterRow,
+) -> anyhow::Result<()> {
+    let contracts = |id: &ContractId| settings.contracts.get(id).cloned();
+    let mut rows = Rows::<T, _>::new(input::open(&arguments.file)?, &contracts);
+    while let Some(chunk) = next_chunk(&mut rows, arguments)? {
+        let chunk: Vec<RegisterRow> = chunk.into_iter().map(|(_, value)| row(value)).collect();
+        import.registers(&chunk).await?;
+    }
+    input::report(&arguments.file, &rows.into_findings())
+}
+
+fn next_chunk<T>(
+    rows: impl Iterator<Item = std::io::Result<(u64, T)>>,
+    arguments: &Arguments,
+) -> anyhow::Result<Option<Vec<(u64, T)>>> {
+    let chunk = rows
+        .take(CHUNK)
+        .collect::<std::io::Result<Vec<_>>>()
+        .with_context(|| format!("cannot read {}", arguments.file.display()))?;
+    Ok((!chunk.is_empty()).then_some(chunk))
+}

@@ -1,0 +1,122 @@
+//! `nightrun report`: what finance and councils are given.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use chrono::NaiveDate;
+use clap::{Args, ValueEnum};
+
+use crate::clock;
+use crate::config::Settings;
+use crate::domain::calendar::{plus_days, week_start};
+use crate::domain::casebook::Casebook;
+use crate::domain::policy::Contract;
+use crate::domain::refs::ContractId;
+use crate::domain::schedule3::Schedule3;
+use crate::domain::visit::Visit;
+use crate::report;
+use crate::store::{Store, StoreError, evidence, plan, registers};
+
+/// What `nightrun report` takes.
+#[derive(Args)]
+pub struct Arguments {
+    /// Which report.
+    report: Report,
+    /// The contract.
+    #[arg(long)]
+    contract: ContractId,
+    /// A date of the first week.
+    #[arg(long, value_name = "DATE")]
+    from: NaiveDate,
+    /// How many weeks.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=520))]
+    weeks: u16,
+    /// In which format.
+    #[arg(long, default_value = "csv")]
+    format: Format,
+    /// The file; without one, standard output.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Report {
+    /// The quantities of each client's week.
+    #[value(name = "schedule-3")]
+    Schedule3,
+    /// The visit log.
+    Visits,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// Comma-separated values.
+    Csv,
+}
+
+/// Makes the report from the evidence as it is now.
+///
+/// # Errors
+/// When the contract is unknown, a row does not balance, or something cannot be read or written.
+pub async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<()> {
+    let contract = settings.contracts.get(&arguments.contract).with_context(|| {
+        format!("the configuration has no contract {}: see nightrun check", arguments.contract)
+    })?;
+    let store = Store::open(&settings.database.path).await?;
+    let first = week_start(arguments.from, contract.policy(arguments.from).week_starts_on);
+    let last = plus_days(first, i64::from(arguments.weeks) * 7 - 1);
+    let visits = visits(&store, contract, first, last).await;
+    store.close().await;
+    let visits = visits?;
+    let bytes = match (arguments.report, arguments.format) {
+        (Report::Visits, Format::Csv) => {
+            report::visits::csv(visits.iter().map(|visit| (&**contract, visit)))
+        }
+        (Report::Schedule3, Format::Csv) => {
+            let mut schedule3 = Schedule3::default();
+            for visit in &visits {
+                schedule3.add(contract, visit);
+            }
+            report::schedule3::csv(&schedule3.rows()?)
+        }
+    };
+    match &arguments.out {
+        Some(path) => {
+            std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+        }
+        None => std::io::stdout().write_all(&bytes).context("cannot write to standard output"),
+    }
+}
+
+/// The visits that are dated from `first` to `last` (R4), as the evidence has them now.
+async fn visits(
+    store: &Store,
+    contract: &Arc<Contract>,
+    first: NaiveDate,
+    last: NaiveDate,
+) -> Result<Vec<Visit>, StoreError> {
+    // A visit may be dated a day after its night, and overlap one of the night before or after.
+    let (from, to) = (plus_days(first, -2), plus_days(last, 1));
+    let mut tx = store.read().await?;
+    let mut book =
+        Casebook::new(Arc::clone(contract), registers::load_all(&mut tx, &contract.id).await?);
+    for versions in plan::of_nights(&mut tx, &contract.id, from, to).await?.values() {
+        if let Some((night, row)) = plan::in_force(versions)
+            && (from..=to).contains(&night)
+        {
+            book.add_visit(row);
+        }
+    }
+    for recorded in evidence::of_nights(&mut tx, &contract.id, from, to).await? {
+        if let Some(client) = recorded.client {
+            let visit_ref = recorded.event.visit_ref.clone();
+            book.put(&recorded.event, client, recorded.night, visit_ref);
+        }
+    }
+    let mut visits = book.visits(clock::now());
+    visits
+        .retain(|visit| (first..=last).contains(&contract.dated(visit.night, visit.planned_start)));
+    Ok(visits)
+}

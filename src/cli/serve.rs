@@ -1,0 +1,37 @@
+//! `nightrun serve`: the daemon, until it is told to stop.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
+use crate::config::{LogFormat, LogSettings, Settings};
+use crate::daemon::Daemon;
+
+/// Runs the daemon until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// When it cannot start, or one of its tasks has died.
+pub async fn run(settings: &Settings) -> anyhow::Result<()> {
+    start_logging(&settings.log);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let daemon = Daemon::start(settings).await?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    info!("stopping");
+    daemon.stop().await
+}
+
+/// Logs to standard error. Logs hold references and reasons, never names or payloads.
+pub fn start_logging(settings: &LogSettings) {
+    // The embedded broker reports each client that comes and goes.
+    let filter = format!("warn,nightrun={},mqtt5=warn,rumqttc=error", settings.level);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_writer(std::io::stderr);
+    match settings.format {
+        LogFormat::Text => subscriber.with_target(false).with_ansi(false).init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+}

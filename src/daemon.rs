@@ -1,0 +1,152 @@
+//! The composition root: open the store, start the tasks, wait for a signal, drain in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tracing::info;
+
+use crate::broker::{self, EmbeddedBroker};
+use crate::config::{BrokerKind, Secret, Settings};
+use crate::deliver;
+use crate::message::Inbound;
+use crate::mqtt::{self, BrokerSession};
+use crate::publish;
+use crate::store::Store;
+use crate::writer::{BATCH_MAX, Outbox, Writer};
+
+/// Where messages come from.
+enum Intake {
+    Embedded(EmbeddedBroker),
+    Session { shutdown: watch::Sender<bool>, task: JoinHandle<()> },
+}
+
+/// A daemon that runs.
+pub struct Daemon {
+    store: Store,
+    intake: Intake,
+    writer: JoinHandle<()>,
+    /// Says that the writer has taken everything.
+    drained: oneshot::Receiver<()>,
+    deliverer: JoinHandle<()>,
+    publisher: JoinHandle<()>,
+    /// Stops the deliverer.
+    stop_delivering: watch::Sender<bool>,
+    /// Stops the publisher.
+    stop_publishing: watch::Sender<bool>,
+}
+
+impl Daemon {
+    /// Opens the store and starts all tasks.
+    ///
+    /// # Errors
+    /// When the database or the embedded broker cannot be had.
+    pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
+        let store = Store::open(&settings.database.path).await?;
+        info!(database = %settings.database.path.display(), "the database is open");
+        let (inbound, messages) = mpsc::channel::<Inbound>(BATCH_MAX);
+        let (intake, session) = take_in(settings, inbound).await?;
+
+        let outbox = Arc::new(Outbox::default());
+        let (outgoing, to_publish) = mpsc::channel(BATCH_MAX);
+        let (report, outcomes) = mpsc::channel(BATCH_MAX);
+        let (stop_publishing, publishing) = watch::channel(false);
+        let publisher = tokio::spawn(async move {
+            publish::run(&session, to_publish, report, publishing).await;
+        });
+        let (stop_delivering, delivering) = watch::channel(false);
+        let deliverer =
+            tokio::spawn(deliver::run(store.clone(), Arc::clone(&outbox), outgoing, delivering));
+        let contracts = Arc::new(settings.contracts.clone());
+        let writer = Writer::new(store.clone(), contracts, outbox);
+        let (say_drained, drained) = oneshot::channel();
+        let writer = tokio::spawn(writer.run(messages, outcomes, say_drained));
+        Ok(Self {
+            store,
+            intake,
+            writer,
+            drained,
+            deliverer,
+            publisher,
+            stop_delivering,
+            stop_publishing,
+        })
+    }
+
+    /// Where the embedded broker listens, if there is one.
+    #[must_use]
+    pub fn broker_addr(&self) -> Option<SocketAddr> {
+        match &self.intake {
+            Intake::Embedded(broker) => Some(broker.local_addr()),
+            Intake::Session { .. } => None,
+        }
+    }
+
+    /// Stops taking messages, finishes those that were taken, acknowledges them, sends the last
+    /// receipts, and leaves.
+    ///
+    /// # Errors
+    /// When a task has died, which is a bug.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let died = "a task of the daemon has died: please report it";
+        let embedded = match self.intake {
+            Intake::Embedded(broker) => {
+                broker.close_intake();
+                Some(broker)
+            }
+            Intake::Session { shutdown, task } => {
+                shutdown.send_replace(true);
+                task.await.context(died)?;
+                None
+            }
+        };
+        // The writer has taken everything; now it waits for the publisher, to clear what was sent
+        // from the outbox.
+        self.drained.await.context(died)?;
+        self.stop_delivering.send_replace(true);
+        self.deliverer.await.context(died)?;
+        self.stop_publishing.send_replace(true);
+        self.publisher.await.context(died)?;
+        self.writer.await.context(died)?;
+        if let Some(broker) = embedded {
+            broker.stop().await;
+        }
+        self.store.close().await;
+        info!("stopped: everything that was taken is committed");
+        Ok(())
+    }
+}
+
+/// Starts the embedded broker, or the session with the external one; and says how the publisher
+/// reaches it.
+async fn take_in(
+    settings: &Settings,
+    inbound: mpsc::Sender<Inbound>,
+) -> anyhow::Result<(Intake, BrokerSession)> {
+    let client_id = settings.broker.client_id.clone();
+    let session = |host, port, username, password: Option<&Secret>| BrokerSession {
+        host,
+        port,
+        username,
+        password: password.map(|password| password.expose().to_owned()),
+        instance: client_id.clone(),
+        client_id,
+    };
+    match &settings.broker.kind {
+        BrokerKind::Embedded { listen } => {
+            let broker = broker::start(*listen, inbound).await?;
+            let at = broker.local_addr();
+            info!(listen = %at, "the embedded broker takes phones and units");
+            Ok((Intake::Embedded(broker), session(at.ip().to_string(), at.port(), None, None)))
+        }
+        BrokerKind::External { host, port, username, password } => {
+            let session = session(host.clone(), *port, username.clone(), password.as_ref());
+            let (shutdown, stopping) = watch::channel(false);
+            let of_task = session.clone();
+            let task = tokio::spawn(async move { mqtt::run(&of_task, inbound, stopping).await });
+            Ok((Intake::Session { shutdown, task }, session))
+        }
+    }
+}

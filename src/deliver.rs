@@ -1,0 +1,80 @@
+//! The deliverer: takes what is in the outbox to the publisher, in order.
+//!
+//! A message leaves the outbox when the writer learns that the broker has it; until then it is
+//! handed on once, and after a restart again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant as Tick, sleep, timeout};
+use tracing::error;
+
+use crate::clock;
+use crate::publish::Outgoing;
+use crate::store::{Store, StoreError, outbox};
+use crate::writer::Outbox;
+
+/// How often the outbox is looked at if nobody says that there is something new: another program may
+/// have put it there.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often messages are looked for that had been put off.
+const PUT_OFF_EVERY: Duration = Duration::from_secs(10);
+/// The pause after the database has failed.
+const FAILED_FOR: Duration = Duration::from_secs(1);
+
+/// Hands on messages until `shutdown` is true and nothing is left to hand on, or the publisher has
+/// gone.
+pub async fn run(
+    store: Store,
+    shared: Arc<Outbox>,
+    outgoing: mpsc::Sender<Outgoing>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let mut after = 0;
+    let mut from_start_at = Tick::now();
+    loop {
+        if Tick::now() >= from_start_at {
+            (after, from_start_at) = (0, Tick::now() + PUT_OFF_EVERY);
+        }
+        match take(&store, &mut after).await {
+            Ok(messages) if messages.is_empty() && *shutdown.borrow() => return,
+            Ok(messages) if messages.is_empty() => {
+                let news = timeout(LOOK_EVERY, shared.news.notified());
+                tokio::select! {
+                    _ = news => {}
+                    _ = shutdown.changed() => {}
+                }
+            }
+            Ok(messages) => {
+                for message in messages {
+                    if !shared.in_hand().insert(message.id) {
+                        continue;
+                    }
+                    let (id, topic) = (message.id, message.topic);
+                    let payload = message.payload.into_bytes();
+                    let message = Outgoing { id, topic, payload, retain: false };
+                    if outgoing.send(message).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            Err(failed) => {
+                error!("cannot read what is to be published: {failed}");
+                if *shutdown.borrow() {
+                    return;
+                }
+                sleep(FAILED_FOR).await;
+            }
+        }
+    }
+}
+
+async fn take(store: &Store, after: &mut i64) -> Result<Vec<outbox::ToPublish>, StoreError> {
+    let mut tx = store.read().await?;
+    let messages = outbox::take(&mut tx, *after, clock::now()).await?;
+    if let Some(last) = messages.last() {
+        *after = last.id;
+    }
+    Ok(messages)
+}
