@@ -1,6 +1,7 @@
 //! The command line: what each command takes. One file per command.
 
 pub mod check;
+pub mod demo;
 pub mod import;
 pub mod input;
 pub mod replay;
@@ -31,6 +32,8 @@ enum Command {
     Check,
     /// The daemon. Without a configuration: an embedded broker on 127.0.0.1:1883 and a SQLite file.
     Serve,
+    /// The same in a temporary place, with a simulated night around the present moment.
+    Demo,
     /// Imports plan or registers from a file; all of it or nothing.
     Import(import::Arguments),
     /// Writes a report from the evidence as it is now.
@@ -49,6 +52,7 @@ impl Cli {
         match self.command {
             Command::Check => check::run(&settings),
             Command::Replay(arguments) => replay::run(&arguments, &settings),
+            Command::Demo => block_on(demo::run()),
             Command::Serve => block_on(serve::run(&settings)),
             Command::Import(arguments) => block_on(import::run(&arguments, &settings)),
             Command::Report(arguments) => block_on(report::run(&arguments, &settings)),

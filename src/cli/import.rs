@@ -20,21 +20,28 @@ use crate::store::registers::RegisterRow;
 #[derive(Args)]
 pub struct Arguments {
     /// What the file holds.
-    kind: Kind,
+    pub kind: Kind,
     /// The file, CSV or JSON Lines; - is standard input.
-    file: PathBuf,
+    pub file: PathBuf,
     /// Say what would be imported, and import nothing.
     #[arg(long)]
-    dry_run: bool,
+    pub dry_run: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kind {
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Planned visits.
     Visits,
+    /// The client register.
     Clients,
+    /// The carer register.
     Carers,
+    /// The device register.
     Devices,
+    /// The tag register.
     Tags,
+    /// Suspensions of clients.
     Suspensions,
 }
 
