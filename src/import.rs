@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::apply::VISITS;
 use crate::caseload;
 use crate::config::Contracts;
 use crate::domain::calendar::Night;
@@ -22,23 +21,13 @@ use crate::store::{Db, Store, StoreError, plan};
 /// Rows that are staged in one transaction.
 pub const CHUNK: usize = 1_000;
 
-/// How many rows of a file are new, changed, or as they were.
+/// What the rows of a file say that is not in force yet.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
-    /// Rows whose reference was not there.
-    pub new: u64,
-    /// Rows that differ from what is in force.
+    /// Rows that are new, or differ from what is in force.
     pub changed: u64,
     /// Rows that say what is in force.
     pub unchanged: u64,
-}
-
-impl Counts {
-    /// Whether the file changes anything.
-    #[must_use]
-    pub fn changes(&self) -> bool {
-        self.new + self.changed > 0
-    }
 }
 
 /// An import under way. Drop it, or [`Import::discard`] it, and nothing has happened.
@@ -94,7 +83,7 @@ impl<'a> Import<'a> {
             let night = contract.night_of(visit.start);
             let key = (visit.contract.clone(), visit.visit_ref.clone());
             let Some((was_in, row)) = history.get(&key).and_then(|v| plan::in_force(v)) else {
-                self.counts.new += 1;
+                self.counts.changed += 1;
                 staged.push((visit, night));
                 continue;
             };
@@ -173,7 +162,7 @@ impl<'a> Import<'a> {
     /// When the database fails.
     pub async fn finish(self) -> Result<Option<Counts>, StoreError> {
         let Some(staging) = self.staging else { return Ok(Some(self.counts)) };
-        if !self.counts.changes() {
+        if self.counts.changed == 0 {
             let counts = self.counts;
             self.discard().await?;
             return Ok(Some(counts));
@@ -200,10 +189,4 @@ impl<'a> Import<'a> {
         }
         Ok(())
     }
-}
-
-/// Whether rows of that kind of file are visits.
-#[must_use]
-pub fn is_plan(kind: &str) -> bool {
-    kind == VISITS
 }

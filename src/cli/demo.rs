@@ -18,13 +18,15 @@ use tokio::time::{Instant as Tick, sleep_until};
 
 use super::import::{self, Kind};
 use crate::clock;
-use crate::config::{LogFormat, LogSettings, load};
+use crate::config::{LogFormat, LogSettings, Settings, load};
 use crate::daemon::Daemon;
+use crate::domain::alert::AlertKind;
 use crate::domain::calendar::local;
 use crate::domain::event::{Reason, Sender};
 use crate::domain::instant::{Instant, format_seconds};
 use crate::domain::refs::{CarerRef, ClientRef, ContractId, EventId};
 use crate::domain::wording;
+use crate::store::Store;
 use crate::wire::alert::{AlertMessage, State};
 use crate::wire::event_payload::{EventPayload, EventType, Method, PositionPayload};
 use crate::wire::receipt::{Receipt, ReceiptStatus, VisitWord};
@@ -106,7 +108,7 @@ pub async fn run() -> anyhow::Result<()> {
     println!();
     let mut phones = Phones::connect(address, zone).await?;
     tokio::select! {
-        played = phones.play(address) => played?,
+        played = phones.play(&settings, address) => played?,
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
@@ -230,7 +232,7 @@ impl Phones {
     }
 
     /// Plays the script, then goes on showing what happens.
-    async fn play(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+    async fn play(&mut self, settings: &Settings, address: SocketAddr) -> anyhow::Result<()> {
         let began = Tick::now();
         for (second, carer, deed, client) in SCRIPT {
             let at = began + Duration::from_secs(second.unsigned_abs());
@@ -238,8 +240,9 @@ impl Phones {
             self.act(carer, deed, client).await?;
         }
         self.show_until(Tick::now() + Duration::from_secs(5)).await;
+        println!("\nHow it stands:\n{}", standing(settings).await?);
         println!(
-            "\nThat was the script. The daemon runs on; be a carer yourself:\n  \
+            "That was the script. The daemon runs on; be a carer yourself:\n  \
              mosquitto_pub -p {} -q 1 -t nightrun/v1/{CONTRACT}/carer/you/event -m \
              '{{\"event_id\":\"{}\",\"type\":\"check_in\",\"client_ref\":\"C-106\",\
              \"occurred_at\":\"{}\"}}'\n",
@@ -262,7 +265,10 @@ impl Phones {
                 },
             };
             if let Ok(alert) = serde_json::from_slice::<AlertMessage>(&payload) {
-                self.say(&of_alert(&alert));
+                // An unplanned visit is told once, and is over at once.
+                if (alert.kind, alert.state) != (AlertKind::UnplannedVisit, State::Resolved) {
+                    self.say(&of_alert(&alert));
+                }
             } else if let Ok(receipt) = serde_json::from_slice::<Receipt>(&payload) {
                 let carer = topic.split('/').nth(4).unwrap_or_default();
                 self.say(&of_receipt(carer, &receipt));
@@ -341,6 +347,28 @@ fn of_alert(alert: &AlertMessage) -> String {
     } else {
         format!("{}:  {kind}, {visit}: {}", alert.severity.as_str().to_uppercase(), alert.detail)
     }
+}
+
+/// What has become of the visits, a line each.
+async fn standing(settings: &Settings) -> anyhow::Result<String> {
+    let contract = settings.contracts.get(&CONTRACT.parse()?).context("the demo's contract")?;
+    let night = contract.night_of(clock::now());
+    let store = Store::open(&settings.database.path).await?;
+    let visits = super::report::visits(&store, contract, night, night).await;
+    store.close().await;
+    let mut text = String::new();
+    for visit in visits? {
+        let name = if visit.plan.is_some() { visit.visit_ref.as_str() } else { "no plan" };
+        let flags: Vec<&str> = visit.flags.iter().map(|flag| flag.as_str()).collect();
+        let _ = writeln!(
+            text,
+            "  {name:8} {}  {:12} {}",
+            visit.client,
+            visit.status.as_str(),
+            flags.join(", ").replace('_', " ")
+        );
+    }
+    Ok(text)
 }
 
 #[cfg(test)]

@@ -50,18 +50,16 @@ pub enum Kind {
 /// # Errors
 /// When the file has bad rows, or it or the database cannot be used.
 pub async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<()> {
+    let word = arguments.kind.to_possible_value();
+    let kind = word.as_ref().map_or(VISITS, |word| word.get_name());
     let store = Store::open(&settings.database.path).await?;
-    let imported = import(arguments, settings, &store).await;
+    let imported = import(arguments, settings, &store, kind).await;
     store.close().await;
     let counts = imported?;
-    let did = if arguments.dry_run { "would be" } else { "are" };
-    println!(
-        "{}: {} {did} new, {} changed, {} as they were.",
-        arguments.file.display(),
-        counts.new,
-        counts.changed,
-        counts.unchanged
-    );
+    let Counts { changed, unchanged } = counts;
+    let rows = |count: u64| if count == 1 { "1 row".to_owned() } else { format!("{count} rows") };
+    let did = if arguments.dry_run { "would be imported" } else { "imported" };
+    println!("{kind}: {} {did}, {} in force already", rows(changed), rows(unchanged));
     Ok(())
 }
 
@@ -69,12 +67,10 @@ async fn import(
     arguments: &Arguments,
     settings: &Settings,
     store: &Store,
+    kind: &str,
 ) -> anyhow::Result<Counts> {
-    let word =
-        arguments.kind.to_possible_value().map_or(VISITS.into(), |v| v.get_name().to_owned());
     let contracts = &settings.contracts;
-    let mut import =
-        Import::begin(store, contracts, &word, arguments.dry_run, clock::now()).await?;
+    let mut import = Import::begin(store, contracts, kind, arguments.dry_run, clock::now()).await?;
     let taken = match arguments.kind {
         Kind::Visits => visits(arguments, settings, &mut import).await,
         Kind::Clients => {

@@ -59,7 +59,7 @@ pub fn read_rows<T: FileRow>(
 pub fn report(path: &Path, findings: &Findings) -> anyhow::Result<()> {
     let path = path.display();
     if !findings.warnings.is_empty() {
-        eprintln!("Warnings about {path}:\n{}", findings.warnings);
+        eprint!("{path} has rows to be looked at:\n{}", findings.warnings);
     }
     if !findings.is_good() {
         bail!("nothing was taken from {path}, because these rows are bad:\n{}", findings.bad);

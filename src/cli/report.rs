@@ -91,7 +91,10 @@ pub async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<(
 }
 
 /// The visits that are dated from `first` to `last` (R4), as the evidence has them now.
-async fn visits(
+///
+/// # Errors
+/// When the database fails.
+pub async fn visits(
     store: &Store,
     contract: &Arc<Contract>,
     first: NaiveDate,
