@@ -33,7 +33,8 @@ pub struct Policy {
     pub late: TimeDelta,
     /// A time-specific visit is late beyond this (R17).
     pub time_specific_late: TimeDelta,
-    /// See [`crate::domain::visit::missed_instant`] (R18).
+    /// A visit is not missed before this long after its planned start, or before its planned end
+    /// (R18).
     pub missed_after: TimeDelta,
     /// How far in time an attendance may lie from the visit that it is taken for (R11).
     pub match_window: TimeDelta,
