@@ -19,7 +19,7 @@ use crate::domain::refs::{CarerRef, ClientRef, ContractId, VisitRef};
 use crate::domain::register::Registers;
 use crate::domain::visit::{ClientNight, PlanRow, Reconciled, Visit, reconcile};
 use crate::domain::wording;
-use crate::store::alerts::{About, StoredAlert};
+use crate::store::alerts::{About, StoredAlert, ToSave};
 use crate::store::cases::CaseKey;
 use crate::store::registers::{RegisterKind, Wanted};
 use crate::store::{Db, StoreError, alerts, cases, evidence, outbox, plan, registers};
@@ -147,12 +147,16 @@ pub async fn save(db: &mut Db, caseload: &Caseload, now: Instant) -> Result<(), 
     for (key, case) in caseload {
         for &index in &case.changed {
             let stored = &case.alerts[index];
-            let about = About::Visit(key.clone(), stored.alert.visit_ref.clone());
-            changed.push((about, &stored.message, stored.alert.told));
+            changed.push(ToSave {
+                about: About::Visit(key.clone(), stored.alert.visit_ref.clone()),
+                message: &stored.message,
+                told: stored.alert.told,
+                resolved_at: stored.alert.resolved.map(|(at, _)| at),
+            });
         }
         messages.extend(case.messages.iter().cloned());
     }
-    alerts::save(db, &changed, now).await?;
+    alerts::save(db, &changed).await?;
     outbox::add(db, &messages, now).await?;
     cases::set_due(db, caseload.iter().map(|(key, case)| (key, case.due_at))).await
 }

@@ -15,7 +15,7 @@ use crate::domain::event::Sender;
 use crate::domain::instant::Instant;
 use crate::domain::place::Place;
 use crate::domain::refs::{CarerRef, ContractId, EventId, VisitRef};
-use crate::domain::visit::Visit;
+use crate::domain::visit::{Reconciled, Visit};
 use crate::message::Message;
 use crate::placing::{place_all, place_anew};
 use crate::senders;
@@ -109,6 +109,8 @@ pub async fn record(
     follow_names(db, contracts, &new, now).await?;
     senders::save(db, contracts, heard, now).await?;
 
+    let nights: Nights<'_> =
+        desk.caseload.iter().map(|(key, case)| (key, case.reconcile(now))).collect();
     let mut tally = Tally::default();
     let mut receipts = Vec::new();
     for (index, (message, said)) in messages.iter().zip(&mut said).enumerate() {
@@ -116,12 +118,12 @@ pub async fn record(
             Said::Status => continue,
             Said::New(at) => {
                 tally.accepted += 1;
-                Receipt::accepted(&new[*at].1, desk.placed(&new[*at].1, &places[*at], now))
+                Receipt::accepted(&new[*at].1, placed(&nights, &new[*at].1, &places[*at]))
             }
             Said::Again(decoded, first_received_at) => {
                 tally.duplicate += 1;
                 let place = again.get(&index).unwrap_or(&Place::Unplaced);
-                Receipt::duplicate(decoded, *first_received_at, desk.placed(decoded, place, now))
+                Receipt::duplicate(decoded, *first_received_at, placed(&nights, decoded, place))
             }
             Said::Unusable(rejection) => {
                 tally.rejected += 1;
@@ -362,16 +364,17 @@ impl Desk {
         }
         Ok(())
     }
+}
 
-    /// The visit that an event turned out to belong to.
-    fn placed(&self, decoded: &Decoded, place: &Place, now: Instant) -> Placed {
-        let case = case_of(decoded, place).and_then(|key| self.caseload.get(&key));
-        let night = case.map(|case| case.reconcile(now));
-        let visit = night.as_ref().and_then(|night| night.visit_of(decoded.event.event_id));
-        match visit {
-            Some(Visit { plan: Some(_), visit_ref, .. }) => Placed::Planned(visit_ref.clone()),
-            Some(Visit { plan: None, visit_ref, .. }) => Placed::Unplanned(visit_ref.clone()),
-            None => Placed::Unplaced,
-        }
+/// The client nights of a batch as they are after it.
+type Nights<'a> = BTreeMap<&'a CaseKey, Reconciled>;
+
+/// The visit that an event turned out to belong to.
+fn placed(nights: &Nights<'_>, decoded: &Decoded, place: &Place) -> Placed {
+    let night = case_of(decoded, place).and_then(|key| nights.get(&key));
+    match night.and_then(|night| night.visit_of(decoded.event.event_id)) {
+        Some(Visit { plan: Some(_), visit_ref, .. }) => Placed::Planned(visit_ref.clone()),
+        Some(Visit { plan: None, visit_ref, .. }) => Placed::Unplanned(visit_ref.clone()),
+        None => Placed::Unplaced,
     }
 }

@@ -11,7 +11,7 @@ use crate::domain::calendar::night_end;
 use crate::domain::event::Sender;
 use crate::domain::instant::Instant;
 use crate::domain::policy::Contract;
-use crate::store::alerts::{About, of_sender};
+use crate::store::alerts::{About, ToSave, of_sender};
 use crate::store::senders::{SenderKey, SenderState};
 use crate::store::{Db, StoreError, alerts, outbox, senders};
 use crate::wire::alert::{AlertMessage, State};
@@ -155,9 +155,13 @@ async fn look(
         state.due_at = conditions.iter().map(|(_, at)| *at).filter(|at| *at > now).min();
         saved.insert(key, state);
     }
-    let rows: Vec<_> =
-        changed.iter().map(|(about, message, told)| (about.clone(), message, *told)).collect();
-    alerts::save(db, &rows, now).await?;
+    let rows = changed.iter().map(|(about, message, told)| ToSave {
+        about: about.clone(),
+        message,
+        told: *told,
+        resolved_at: message.resolution.map(|_| now),
+    });
+    alerts::save(db, &rows.collect::<Vec<_>>()).await?;
     let told = changed.iter().filter(|(_, _, told)| *told);
     let messages: Vec<_> = told.map(|(_, message, _)| to_publish(message)).collect();
     outbox::add(db, &messages, now).await?;

@@ -11,12 +11,12 @@ use chrono::TimeDelta;
 use crate::caseload::{self, alert_id, to_publish};
 use crate::config::Contracts;
 use crate::domain::alert::{AlertKind, Cause, Resolution, Sight};
-use crate::domain::calendar::{Night, night_end, plus_days};
+use crate::domain::calendar::{Night, night_end, plus_days, previous_day};
 use crate::domain::instant::Instant;
 use crate::domain::plan_check::{EXPECTED_AFTER_NIGHTS, plan_due_at};
 use crate::domain::policy::Contract;
 use crate::domain::refs::ContractId;
-use crate::store::alerts::About;
+use crate::store::alerts::{About, ToSave};
 use crate::store::{Db, StoreError, alerts, cases, outbox, plan};
 use crate::wire::alert::{AlertMessage, State};
 
@@ -108,14 +108,8 @@ async fn look_at(
     now: Instant,
 ) -> Result<bool, StoreError> {
     let from = plus_days(night, -EXPECTED_AFTER_NIGHTS);
-    let nights: Vec<Night> = plan::of_nights(db, &contract.id, from, night)
-        .await?
-        .values()
-        .filter_map(|versions| plan::in_force(versions))
-        .map(|(in_night, _)| in_night)
-        .collect();
-    let has_plan = nights.contains(&night);
-    let expected = nights.iter().any(|other| (from..night).contains(other));
+    let has_plan = plan::has_visits(db, &contract.id, night, night).await?;
+    let expected = plan::has_visits(db, &contract.id, from, previous_day(night)).await?;
     let known = alerts::no_plan(db, &contract.id, night).await?;
     let known = known.into_iter().find(|(of_night, ..)| *of_night == night);
     let changed = match known {
@@ -132,7 +126,8 @@ async fn look_at(
     };
     if let Some((message, told)) = changed {
         let about = About::Night(contract.id.clone(), night);
-        alerts::save(db, &[(about, &message, told)], now).await?;
+        let resolved_at = message.resolution.map(|_| now);
+        alerts::save(db, &[ToSave { about, message: &message, told, resolved_at }]).await?;
         if told {
             outbox::add(db, &[to_publish(&message)], now).await?;
         }

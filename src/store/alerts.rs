@@ -102,19 +102,28 @@ pub enum About {
     Night(ContractId, Night),
 }
 
+/// An alert as it is to be saved.
+#[derive(Debug)]
+pub struct ToSave<'a> {
+    /// What it is about.
+    pub about: About,
+    /// As it is said to others.
+    pub message: &'a AlertMessage,
+    /// Whether anybody is told.
+    pub told: bool,
+    /// When it ended.
+    pub resolved_at: Option<Instant>,
+}
+
 /// Saves alerts as they are now; an alert that is there already is brought up to date.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn save(
-    db: &mut Db,
-    alerts: &[(About, &AlertMessage, bool)],
-    now: Instant,
-) -> Result<(), StoreError> {
+pub async fn save(db: &mut Db, alerts: &[ToSave<'_>]) -> Result<(), StoreError> {
     if alerts.is_empty() {
         return Ok(());
     }
-    let values = alerts.iter().map(|(about, message, told)| {
+    let values = alerts.iter().map(|ToSave { about, message, told, resolved_at }| {
         let (contract, night, client, visit, sender) = match about {
             About::Visit(key, visit) => {
                 (&key.contract, key.night, Some(key.client.as_str()), Some(visit.as_str()), None)
@@ -137,7 +146,7 @@ pub async fn save(
             "due": message.due_at.timestamp_micros(),
             "raised": message.raised_at.timestamp_micros(),
             "told": i64::from(*told),
-            "resolved": message.resolution.map(|_| now.timestamp_micros()),
+            "resolved": resolved_at.map(|at| at.timestamp_micros()),
             "resolution": message.resolution.map(Resolution::as_str),
             "message": json!(message).to_string(),
         })

@@ -49,6 +49,14 @@ pub enum StoreError {
         /// What the database says.
         source: sqlx::Error,
     },
+    /// There is none.
+    #[error(
+        "there is no database {path}: go to the folder where the daemon runs, or set database.url"
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
     /// The tables cannot be brought up to date.
     #[error(
         "cannot bring the tables of the database up to date: {0}. If a newer nightrun has written \
@@ -102,6 +110,17 @@ impl Store {
             .await
             .map_err(cannot)?;
         Ok(Self { writer, reader })
+    }
+
+    /// Opens a database that must be there already.
+    ///
+    /// # Errors
+    /// When it is not there, or cannot be opened.
+    pub async fn open_existing(path: &Path) -> Result<Self, StoreError> {
+        if path.try_exists().unwrap_or(false) {
+            return Self::open(path).await;
+        }
+        Err(StoreError::Missing { path: path.to_owned() })
     }
 
     /// Begins a transaction that writes, and that no other one can get in the way of.

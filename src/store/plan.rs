@@ -196,6 +196,30 @@ pub async fn of_nights(
     history(found)
 }
 
+/// Whether any visit is planned for these nights of a contract, both ends included.
+///
+/// # Errors
+/// When the database fails.
+pub async fn has_visits(
+    db: &mut Db,
+    contract: &ContractId,
+    from: Night,
+    to: Night,
+) -> Result<bool, StoreError> {
+    let found: Option<(i64,)> = sqlx::query_as(
+        "SELECT p.id FROM planned_visit p JOIN import i ON i.id = p.import_id \
+         WHERE p.contract = $1 AND p.night BETWEEN $2 AND $3 AND i.seq IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM planned_visit q JOIN import j ON j.id = q.import_id \
+         WHERE q.contract = p.contract AND q.visit_ref = p.visit_ref AND j.seq > i.seq) LIMIT 1",
+    )
+    .bind(contract.as_str())
+    .bind(night_text(from))
+    .bind(night_text(to))
+    .fetch_optional(db)
+    .await?;
+    Ok(found.is_some())
+}
+
 /// Appends visits to an import that is not in force yet.
 ///
 /// # Errors
