@@ -54,7 +54,7 @@ pub async fn of_cases(
     let found: Vec<AlertRow> = sqlx::query_as(
         "SELECT a.contract, a.night, a.client_ref, a.visit_ref, a.carer_ref, a.kind, a.due_at, \
          a.raised_at, a.told, a.resolved_at, a.resolution, a.message \
-         FROM json_each($1) k JOIN alert a ON a.contract = k.value->>'contract' \
+         FROM json_each($1) k CROSS JOIN alert a WHERE a.contract = k.value->>'contract' \
          AND a.night = k.value->>'night' AND a.client_ref = k.value->>'client' \
          ORDER BY a.raised_at, a.id",
     )
@@ -182,8 +182,8 @@ pub async fn overdue_of(
         .map(|(contract, carer)| json!({"contract": contract.as_str(), "carer": carer.as_str()}));
     let found: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT DISTINCT a.contract, a.client_ref, a.night FROM json_each($1) k \
-         JOIN alert a ON a.contract = k.value->>'contract' AND a.kind = $2 \
-         AND a.carer_ref = k.value->>'carer' WHERE a.resolved_at IS NULL \
+         CROSS JOIN alert a WHERE a.contract = k.value->>'contract' AND a.kind = $2 \
+         AND a.carer_ref = k.value->>'carer' AND a.resolved_at IS NULL \
          AND a.client_ref IS NOT NULL",
     )
     .bind(rows(keys))

@@ -69,9 +69,9 @@ pub async fn due_at(
     keys: &BTreeSet<CaseKey>,
 ) -> Result<BTreeMap<CaseKey, i64>, StoreError> {
     let found: Vec<(String, String, String, i64)> = sqlx::query_as(
-        "SELECT n.contract, n.night, n.client_ref, n.due_at FROM json_each($1) k JOIN night n \
-         ON n.contract = k.value->>'contract' AND n.night = k.value->>'night' \
-         AND n.client_ref = k.value->>'client' WHERE n.due_at IS NOT NULL",
+        "SELECT n.contract, n.night, n.client_ref, n.due_at FROM json_each($1) k \
+         CROSS JOIN night n WHERE n.contract = k.value->>'contract' AND n.night = k.value->>'night' \
+         AND n.client_ref = k.value->>'client' AND n.due_at IS NOT NULL",
     )
     .bind(rows(keys.iter().map(CaseKey::to_json)))
     .fetch_all(db)

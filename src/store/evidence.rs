@@ -131,7 +131,7 @@ pub async fn known(
         .map(|(contract, id)| json!({"contract": contract.as_str(), "id": id.to_string()}));
     let found: Vec<KnownRow> = sqlx::query_as(
         "SELECT e.contract, e.event_id, e.content, e.received_at, e.night, e.client_ref \
-         FROM json_each($1) k JOIN event e ON e.contract = k.value->>'contract' \
+         FROM json_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
          AND e.event_id = k.value->>'id'",
     )
     .bind(rows(keys))
@@ -232,7 +232,7 @@ fn read_all(found: Vec<EventRow>) -> Result<Vec<Recorded>, StoreError> {
 /// When the database fails.
 pub async fn of_cases(db: &mut Db, keys: &BTreeSet<CaseKey>) -> Result<Vec<Recorded>, StoreError> {
     let found = sqlx::query_as(events!(
-        "FROM json_each($1) k JOIN event e ON e.contract = k.value->>'contract' \
+        "FROM json_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
          AND e.night = k.value->>'night' AND e.client_ref = k.value->>'client' ORDER BY e.id"
     ))
     .bind(rows(keys.iter().map(CaseKey::to_json)))
@@ -278,7 +278,7 @@ pub async fn naming(
         .iter()
         .map(|(contract, visit)| json!({"contract": contract.as_str(), "visit": visit.as_str()}));
     let found = sqlx::query_as(events!(
-        "FROM json_each($1) k JOIN event e ON e.contract = k.value->>'contract' \
+        "FROM json_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
          AND e.names_visit = k.value->>'visit' ORDER BY e.id"
     ))
     .bind(rows(keys))
@@ -299,7 +299,7 @@ pub async fn loosely_placed(
         |(contract, night)| json!({"contract": contract.as_str(), "night": night_text(*night)}),
     );
     let found = sqlx::query_as(events!(
-        "FROM json_each($1) k JOIN event e ON e.contract = k.value->>'contract' \
+        "FROM json_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
          AND e.night = k.value->>'night' AND e.placed_by IN ('unplaced', 'position') ORDER BY e.id"
     ))
     .bind(rows(keys))
@@ -323,7 +323,7 @@ pub async fn to_place_anew(
         json!({"contract": contract.as_str(), "from": from.map(night_text).unwrap_or_default()})
     });
     let found = sqlx::query_as(events!(
-        "FROM json_each($1) k JOIN event e ON e.contract = k.value->>'contract' \
+        "FROM json_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
          AND e.night >= k.value->>'from' AND e.id > $2 AND e.placed_by <> 'client' \
          ORDER BY e.id LIMIT $3"
     ))
@@ -376,8 +376,9 @@ pub async fn seen(
     });
     let found: Vec<(String, String, i64, String)> = sqlx::query_as(
         "SELECT e.contract, e.carer_ref, e.effective_at, e.client_ref FROM json_each($1) k \
-         JOIN event e ON e.contract = k.value->>'contract' AND e.carer_ref = k.value->>'carer' \
-         AND e.effective_at > CAST(k.value->>'after' AS BIGINT) WHERE e.client_ref <> ''",
+         CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
+         AND e.carer_ref = k.value->>'carer' \
+         AND e.effective_at > CAST(k.value->>'after' AS BIGINT) AND e.client_ref <> ''",
     )
     .bind(rows(keys))
     .fetch_all(db)

@@ -17,15 +17,17 @@ use crate::domain::visit::PlanRow;
 
 /// The columns of a version, with those of its import.
 macro_rules! versions {
-    ($from:literal) => {
+    ($from:literal, $where:literal) => {
         concat!(
             "SELECT DISTINCT q.id, q.contract, q.visit_ref, q.client_ref, q.night, q.service, ",
             "q.service_level, q.run, q.start_at, q.end_at, q.carers_required, q.carers, ",
             "q.time_specific, q.quantity, q.cancelled_at, q.cancelled_by, q.cancel_reason, ",
             "i.seq, i.committed_at FROM ",
             $from,
-            " JOIN planned_visit q ON q.contract = p.contract AND q.visit_ref = p.visit_ref",
-            " JOIN import i ON i.id = q.import_id WHERE i.seq IS NOT NULL"
+            " CROSS JOIN planned_visit q CROSS JOIN import i WHERE ",
+            $where,
+            "q.contract = p.contract AND q.visit_ref = p.visit_ref AND i.id = q.import_id ",
+            "AND i.seq IS NOT NULL"
         )
     };
 }
@@ -141,8 +143,9 @@ fn history(found: Vec<VersionRow>) -> Result<History, StoreError> {
 /// When the database fails.
 pub async fn of_cases(db: &mut Db, keys: &BTreeSet<CaseKey>) -> Result<History, StoreError> {
     let found = sqlx::query_as(versions!(
-        "json_each($1) k JOIN planned_visit p ON p.contract = k.value->>'contract' \
-         AND p.night = k.value->>'night' AND p.client_ref = k.value->>'client'"
+        "json_each($1) k CROSS JOIN planned_visit p",
+        "p.contract = k.value->>'contract' AND p.night = k.value->>'night' \
+         AND p.client_ref = k.value->>'client' AND "
     ))
     .bind(rows(keys.iter().map(CaseKey::to_json)))
     .fetch_all(db)
@@ -165,8 +168,8 @@ pub async fn of_refs(
         .iter()
         .map(|(contract, visit)| json!({"contract": contract.as_str(), "visit": visit.as_str()}));
     let found = sqlx::query_as(versions!(
-        "json_each($1) k JOIN planned_visit p ON p.contract = k.value->>'contract' \
-         AND p.visit_ref = k.value->>'visit'"
+        "json_each($1) k CROSS JOIN planned_visit p",
+        "p.contract = k.value->>'contract' AND p.visit_ref = k.value->>'visit' AND "
     ))
     .bind(rows(keys))
     .fetch_all(db)
@@ -186,7 +189,8 @@ pub async fn of_nights(
 ) -> Result<History, StoreError> {
     let found = sqlx::query_as(versions!(
         "(SELECT DISTINCT contract, visit_ref FROM planned_visit \
-         WHERE contract = $1 AND night BETWEEN $2 AND $3) p"
+         WHERE contract = $1 AND night BETWEEN $2 AND $3) p",
+        ""
     ))
     .bind(contract.as_str())
     .bind(night_text(from))

@@ -126,9 +126,9 @@ pub async fn load(
     });
     let found: Vec<StoredRow> = sqlx::query_as(
         "SELECT r.contract, r.kind, r.ref, r.held_from, r.content FROM json_each($1) k \
-         JOIN register_row r ON r.contract = k.value->>'contract' \
-         AND r.kind = k.value->>'kind' AND r.ref = k.value->>'ref' \
-         JOIN import i ON i.id = r.import_id WHERE i.seq IS NOT NULL ORDER BY i.seq, r.id",
+         CROSS JOIN register_row r CROSS JOIN import i \
+         WHERE r.contract = k.value->>'contract' AND r.kind = k.value->>'kind' \
+         AND r.ref = k.value->>'ref' AND i.id = r.import_id AND i.seq IS NOT NULL ORDER BY i.seq, r.id",
     )
     .bind(rows(keys))
     .fetch_all(db)

@@ -97,7 +97,8 @@ pub async fn load(
         json!({"contract": contract.as_str(), "kind": kind, "ref": reference})
     });
     let found: Vec<SenderRow> = sqlx::query_as(
-        "SELECT s.* FROM json_each($1) k JOIN sender s ON s.contract = k.value->>'contract' \
+        "SELECT s.* FROM json_each($1) k CROSS JOIN sender s \
+         WHERE s.contract = k.value->>'contract' \
          AND s.kind = k.value->>'kind' AND s.ref = k.value->>'ref'",
     )
     .bind(rows(keys))
