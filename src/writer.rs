@@ -177,8 +177,11 @@ impl Writer {
             match outcome {
                 Outcome::Published(id) => published.push(*id),
                 Outcome::Refused(id, why) => {
-                    warn!("the broker refused a message, which is tried again in 30 s: {why}");
-                    outbox::put_off(&mut tx, *id, now + REFUSED_FOR).await?;
+                    if outbox::put_off(&mut tx, *id, now + REFUSED_FOR, now).await? {
+                        warn!("the broker refused a message, which is tried again in 30 s: {why}");
+                    } else {
+                        error!("the broker refused a message for a day, it is given up: {why}");
+                    }
                 }
             }
         }

@@ -150,5 +150,6 @@ CREATE TABLE outbox (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     topic      TEXT NOT NULL,
     payload    TEXT NOT NULL,
+    written_at BIGINT NOT NULL,
     not_before BIGINT NOT NULL
 );

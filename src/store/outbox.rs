@@ -1,6 +1,7 @@
 //! What is still to be published: written in the transaction that brings it about, removed when the
 //! broker has it.
 
+use chrono::TimeDelta;
 use serde_json::json;
 use sqlx::FromRow;
 
@@ -21,6 +22,10 @@ pub struct ToPublish {
     pub payload: String,
 }
 
+/// A message that the broker refuses is given up after this long. A phone that misses its receipt
+/// sends its event again, and gets another.
+pub const REFUSED_MAX: TimeDelta = TimeDelta::days(1);
+
 /// Adds messages.
 ///
 /// # Errors
@@ -28,7 +33,7 @@ pub struct ToPublish {
 pub async fn add(
     db: &mut Db,
     messages: &[(String, String)],
-    not_before: Instant,
+    now: Instant,
 ) -> Result<(), StoreError> {
     if messages.is_empty() {
         return Ok(());
@@ -36,11 +41,11 @@ pub async fn add(
     let values =
         messages.iter().map(|(topic, payload)| json!({"topic": topic, "payload": payload}));
     sqlx::query(
-        "INSERT INTO outbox (topic, payload, not_before) \
-         SELECT value->>'topic', value->>'payload', $2 FROM json_each($1)",
+        "INSERT INTO outbox (topic, payload, written_at, not_before) \
+         SELECT value->>'topic', value->>'payload', $2, $2 FROM json_each($1)",
     )
     .bind(rows(values))
-    .bind(not_before.timestamp_micros())
+    .bind(now.timestamp_micros())
     .execute(db)
     .await?;
     Ok(())
@@ -75,18 +80,26 @@ pub async fn remove(db: &mut Db, ids: &[i64]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Puts off a message that the broker refused; it moves to the end.
+/// Puts off a message that the broker refused: it moves to the end, unless it was refused for too
+/// long. Returns whether it is still there.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn put_off(db: &mut Db, id: i64, not_before: Instant) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO outbox (topic, payload, not_before) \
-         SELECT topic, payload, $2 FROM outbox WHERE id = $1",
+pub async fn put_off(
+    db: &mut Db,
+    id: i64,
+    not_before: Instant,
+    now: Instant,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "INSERT INTO outbox (topic, payload, written_at, not_before) \
+         SELECT topic, payload, written_at, $2 FROM outbox WHERE id = $1 AND written_at > $3",
     )
     .bind(id)
     .bind(not_before.timestamp_micros())
+    .bind((now - REFUSED_MAX).timestamp_micros())
     .execute(&mut *db)
     .await?;
-    remove(db, &[id]).await
+    remove(db, &[id]).await?;
+    Ok(done.rows_affected() > 0)
 }
