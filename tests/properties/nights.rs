@@ -182,7 +182,7 @@ fn event(places: Places) -> impl Strategy<Value = (TimeDelta, TimeDelta, Event)>
     let kind = prop_oneof![
         5 => Just(EventKind::CheckIn),
         4 => Just(EventKind::CheckOut),
-        1 => select(Reason::ALL).prop_map(EventKind::NotDelivered),
+        2 => select(Reason::ALL).prop_map(EventKind::NotDelivered),
     ];
     let delay = prop_oneof![
         3 => Just(TimeDelta::zero()),

@@ -60,6 +60,12 @@ fn an_id_that_is_used_again_is_rejected_and_the_first_stands() {
          w1 in 02:20 V-1 id=#1 got=02:20
          => V-1 start=02:20
 
+         # a statement cannot be changed under its id
+         visit V-1 C-1 02:00..02:30
+         w1 no_reply 02:05 V-1 id=#1
+         w1 carer_unavailable 02:10 V-1 id=#1
+         => V-1 status=frustrated reason=no_reply
+
          # ids are those of one contract
          visit V-1 C-1 02:00..02:30
          w1 in 02:05 V-1 id=#1
