@@ -209,7 +209,7 @@ fn cases(number: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(cases(400))]
+    #![proptest_config(cases(2000))]
 
     /// (R6, R8) In any order, each with its moment of receipt, and any of them again.
     #[test]
