@@ -73,7 +73,7 @@ async fn visits(
     to_place.extend(evidence::naming(db, &refs).await?);
     to_place.sort_by_key(|recorded| recorded.id);
     to_place.dedup_by_key(|recorded| recorded.id);
-    due.extend(place_anew(db, contracts, &to_place, now).await?);
+    due.extend(place_anew(db, contracts, to_place, now).await?);
     cases::arm(db, &due, now).await?;
     imports::applied(db, import.id, last, None).await
 }
@@ -101,7 +101,7 @@ async fn registers(
     let Some(last) = events.last().map(|recorded| recorded.id) else {
         return imports::applied(db, import.id, import.applied_to, Some(now)).await;
     };
-    let touched = place_anew(db, contracts, &events, now).await?;
+    let touched = place_anew(db, contracts, events, now).await?;
     cases::arm(db, &touched, now).await?;
     imports::applied(db, import.id, last, None).await
 }

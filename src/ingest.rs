@@ -300,7 +300,7 @@ async fn follow_names(
     if naming.is_empty() {
         return Ok(());
     }
-    let touched = place_anew(db, contracts, &naming, now).await?;
+    let touched = place_anew(db, contracts, naming, now).await?;
     cases::arm(db, &touched, now).await
 }
 

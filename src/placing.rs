@@ -12,6 +12,7 @@ use crate::domain::refs::{ClientRef, ContractId, EventId, VisitRef};
 use crate::domain::register::Registers;
 use crate::domain::visit::PlanRow;
 use crate::store::cases::CaseKey;
+use crate::store::evidence::Recorded;
 use crate::store::registers::{RegisterKind, Wanted};
 use crate::store::{Db, StoreError, evidence, plan, registers};
 
@@ -159,20 +160,43 @@ async fn load_nights(
     Ok(())
 }
 
-/// Places events anew, records where they belong now, and returns the client nights that lost or
-/// gained one, to be looked at at `now`.
+/// How often events that name each other's visits are followed.
+const ROUNDS_MAX: usize = 16;
+
+/// Places events anew, and those that name unplanned visits called after events that have moved;
+/// records where they belong now, and returns the client nights that lost or gained one, to be
+/// looked at at `now`.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn place_anew(
     db: &mut Db,
     contracts: &Contracts,
-    recorded: &[evidence::Recorded],
+    mut recorded: Vec<Recorded>,
     now: Instant,
 ) -> Result<BTreeMap<CaseKey, Instant>, StoreError> {
+    let mut touched = BTreeMap::new();
+    for _ in 0..ROUNDS_MAX {
+        let moved = move_all(db, contracts, &recorded, now, &mut touched).await?;
+        recorded = evidence::naming(db, &moved).await?;
+        if recorded.is_empty() {
+            break;
+        }
+    }
+    Ok(touched)
+}
+
+/// Returns the names of the unplanned visits that are called after the events that have moved.
+async fn move_all(
+    db: &mut Db,
+    contracts: &Contracts,
+    recorded: &[Recorded],
+    now: Instant,
+    touched: &mut BTreeMap<CaseKey, Instant>,
+) -> Result<BTreeSet<(ContractId, VisitRef)>, StoreError> {
     let events: Vec<&Event> = recorded.iter().map(|recorded| &recorded.event).collect();
     let places = place_all(db, contracts, &events).await?;
-    let mut touched = BTreeMap::new();
+    let mut moved = BTreeSet::new();
     for (recorded, place) in recorded.iter().zip(&places) {
         let contract = recorded.event.contract.clone();
         let before = recorded.client.clone().map(|client| (client, recorded.night));
@@ -187,10 +211,10 @@ pub async fn place_anew(
             .get(&contract)
             .map_or(recorded.night, |contract| contract.night_of(recorded.event.effective_at()));
         evidence::replace(db, recorded.id, place, own_night).await?;
+        moved.insert((contract.clone(), VisitRef::unplanned(recorded.event.event_id)));
         for (client, night) in before.into_iter().chain(after) {
-            let contract = contract.clone();
-            touched.insert(CaseKey { contract, night, client }, now);
+            touched.insert(CaseKey { contract: contract.clone(), night, client }, now);
         }
     }
-    Ok(touched)
+    Ok(moved)
 }

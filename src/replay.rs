@@ -14,15 +14,14 @@ use crate::domain::correction::Correction;
 use crate::domain::event::{Event, Sender};
 use crate::domain::instant::Instant;
 use crate::domain::plan_check::nights_without_plan;
-use crate::domain::refs::EventId;
 use crate::domain::sequence::Sequence;
 use crate::report::alerts::Line;
 
 /// What was received or decided, at an instant.
 #[derive(Debug, Clone)]
 pub enum Evidence {
-    /// An event, with the hash of its content (R6).
-    Event(Box<Event>, [u8; 32]),
+    /// An event.
+    Event(Box<Event>),
     /// The number of a message that could not be used otherwise (R9).
     Number(Sender, u64),
     /// A coordinator's correction.
@@ -45,7 +44,7 @@ pub fn play(
         deadlines: BTreeSet::new(),
         overdue: BTreeSet::new(),
         senders: BTreeMap::new(),
-        contents: HashMap::new(),
+        numbers: BTreeMap::new(),
     };
     player.arm();
     let mut evidence = evidence.into_iter().peekable();
@@ -53,11 +52,12 @@ pub fn play(
         player.pass_until(|due_at| due_at < now);
         let mut touched = BTreeSet::new();
         while let Some((_, evidence)) = evidence.next_if(|(at, _)| *at == now) {
-            player.take(evidence, now, &mut touched);
+            player.take(evidence, &mut touched);
         }
         for key in &touched {
             player.step(key, now, Cause::Receipt);
         }
+        player.judge_numbers(now);
     }
     player.pass_until(|due_at| due_at <= as_of);
     player.finish(as_of)
@@ -76,7 +76,8 @@ struct Player<'a> {
     /// The nights in which `overdue_checkout` is open: an event elsewhere ends it.
     overdue: BTreeSet<NightKey>,
     senders: BTreeMap<Sender, (Sequence, Vec<Line>)>,
-    contents: HashMap<EventId, [u8; 32]>,
+    /// The numbers that came at the present instant.
+    numbers: BTreeMap<Sender, Vec<u64>>,
 }
 
 impl Player<'_> {
@@ -95,20 +96,20 @@ impl Player<'_> {
         }
     }
 
-    fn take(&mut self, evidence: Evidence, now: Instant, touched: &mut BTreeSet<NightKey>) {
+    fn take(&mut self, evidence: Evidence, touched: &mut BTreeSet<NightKey>) {
         match evidence {
-            Evidence::Event(event, content) => {
+            Evidence::Event(event) => {
                 if let Some(seq) = event.seq {
-                    self.number(event.sender.clone(), seq, now);
+                    self.numbers.entry(event.sender.clone()).or_default().push(seq);
                 }
-                if self.contents.contains_key(&event.event_id) {
+                // Of two with one id the first stands, whatever the second says (R6).
+                if self.book.event(event.event_id).is_some() {
                     return;
                 }
-                self.contents.insert(event.event_id, content);
                 touched.extend(self.book.add_event(*event));
                 touched.extend(self.overdue.iter().cloned());
             }
-            Evidence::Number(sender, seq) => self.number(sender, seq, now),
+            Evidence::Number(sender, seq) => self.numbers.entry(sender).or_default().push(seq),
             Evidence::Correction(correction) => {
                 touched.extend(self.book.add_correction(*correction));
                 touched.extend(self.overdue.iter().cloned());
@@ -148,18 +149,23 @@ impl Player<'_> {
         }
     }
 
-    /// Notes a sender's number: a gap that was due before is flagged, one that closes ends (R9).
-    fn number(&mut self, sender: Sender, seq: u64, now: Instant) {
-        let (sequence, lines) = self.senders.entry(sender).or_default();
-        if let Some(due_at) = sequence.due_at().filter(|due_at| *due_at < now) {
-            open_gap(&self.book.contract, lines, due_at, due_at);
-        }
-        sequence.receive(seq, now);
-        match sequence.due_at().filter(|due_at| *due_at <= now) {
-            Some(due_at) => open_gap(&self.book.contract, lines, due_at, now),
-            None => {
-                for line in lines.iter_mut().filter(|line| line.resolved.is_none()) {
-                    line.resolved = Some((now, Resolution::Over));
+    /// Takes the numbers that were received at `now`: a gap that was due before is flagged, one that
+    /// closes ends (R9).
+    fn judge_numbers(&mut self, now: Instant) {
+        for (sender, numbers) in std::mem::take(&mut self.numbers) {
+            let (sequence, lines) = self.senders.entry(sender).or_default();
+            if let Some(due_at) = sequence.due_at().filter(|due_at| *due_at < now) {
+                open_gap(&self.book.contract, lines, due_at, due_at);
+            }
+            for number in numbers {
+                sequence.receive(number, now);
+            }
+            match sequence.due_at().filter(|due_at| *due_at <= now) {
+                Some(due_at) => open_gap(&self.book.contract, lines, due_at, now),
+                None => {
+                    for line in lines.iter_mut().filter(|line| line.resolved.is_none()) {
+                        line.resolved = Some((now, Resolution::Over));
+                    }
                 }
             }
         }

@@ -143,7 +143,7 @@ CREATE TABLE alert (
     message       TEXT NOT NULL
 );
 CREATE INDEX alert_night ON alert (contract, night, client_ref);
-CREATE INDEX alert_open ON alert (contract, kind) WHERE resolved_at IS NULL;
+CREATE INDEX alert_open ON alert (contract, kind, carer_ref) WHERE resolved_at IS NULL;
 
 -- What is still to be published: receipts and alerts.
 CREATE TABLE outbox (

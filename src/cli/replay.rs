@@ -163,7 +163,7 @@ fn read(arguments: &Arguments, known: &Known<'_>) -> anyhow::Result<BTreeMap<Con
         let (contract, evidence) = match decoded {
             Ok(decoded) => {
                 let contract = decoded.event.contract.clone();
-                (contract, Evidence::Event(Box::new(decoded.event), decoded.content))
+                (contract, Evidence::Event(Box::new(decoded.event)))
             }
             Err(rejection) => match (rejection.contract, rejection.sender, rejection.seq) {
                 (Some(contract), Some(sender), Some(seq)) => {

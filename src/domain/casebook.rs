@@ -4,7 +4,7 @@
 //! Finds out where each event belongs and hands whole client nights to [`reconcile`]. Decides
 //! nothing itself.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::attendance::PlacedEvent;
@@ -38,8 +38,8 @@ pub struct Casebook {
     nights: BTreeMap<Night, Vec<Arc<PlannedVisit>>>,
     cases: BTreeMap<NightKey, Case>,
     placed: HashMap<EventId, NightKey>,
-    /// Events by the unplanned visit that they name and that is not there yet.
-    waiting: HashMap<EventId, Vec<Arc<Event>>>,
+    /// Events by the event after which the unplanned visit is called that they name.
+    naming: HashMap<EventId, BTreeSet<EventId>>,
     corrections: HashMap<VisitRef, Vec<Correction>>,
     placements: HashMap<EventId, VisitRef>,
     events: HashMap<EventId, Arc<Event>>,
@@ -57,7 +57,7 @@ impl Casebook {
             nights: BTreeMap::new(),
             cases: BTreeMap::new(),
             placed: HashMap::new(),
-            waiting: HashMap::new(),
+            naming: HashMap::new(),
             corrections: HashMap::new(),
             placements: HashMap::new(),
             events: HashMap::new(),
@@ -76,26 +76,51 @@ impl Casebook {
 
     /// Enters an event that is not there yet, and returns the client nights that it changes.
     pub fn add_event(&mut self, event: Event) -> Vec<NightKey> {
-        let event = Arc::new(event);
-        self.events.insert(event.event_id, Arc::clone(&event));
+        let event_id = event.event_id;
+        let says = event.visit_ref.as_ref().filter(|_| event.client_ref.is_none());
+        let names = self.placements.get(&event_id).or(says);
+        if let Some(other) = names.and_then(VisitRef::unplanned_event) {
+            self.naming.entry(other).or_default().insert(event_id);
+        }
+        self.events.insert(event_id, Arc::new(event));
+        self.place_anew(event_id)
+    }
+
+    /// Places an event, and those that name the unplanned visit that is called after it.
+    fn place_anew(&mut self, event_id: EventId) -> Vec<NightKey> {
         let mut touched = Vec::new();
-        let mut to_place = vec![event];
-        while let Some(event) = to_place.pop() {
-            match place(&self.contract, &event, self, &self.registers) {
-                Place::At { client, night, visit_ref, .. } => {
-                    touched.push((client.clone(), night));
-                    to_place.extend(self.waiting.remove(&event.event_id).into_iter().flatten());
-                    self.put(&event, client, night, visit_ref);
-                }
-                Place::Unplaced => {
-                    let names = self.placements.get(&event.event_id).or(event.visit_ref.as_ref());
-                    if let Some(other) = names.and_then(VisitRef::unplanned_event) {
-                        self.waiting.entry(other).or_default().push(event);
-                    }
-                }
+        let mut done = BTreeSet::new();
+        let mut to_place = vec![event_id];
+        while let Some(event_id) = to_place.pop() {
+            let Some(event) = self.events.get(&event_id).cloned() else { continue };
+            if !done.insert(event_id) {
+                continue;
+            }
+            to_place.extend(self.naming.get(&event_id).into_iter().flatten());
+            touched.extend(self.take_out(&event));
+            let following = Following { book: self, followed: vec![event_id] };
+            let found = place(&self.contract, &event, &following, &self.registers);
+            if let Place::At { client, night, visit_ref, .. } = found {
+                touched.push((client.clone(), night));
+                self.put(&event, client, night, visit_ref);
             }
         }
         touched
+    }
+
+    /// Takes an event out of the client's night in which it was.
+    fn take_out(&mut self, event: &Event) -> Option<NightKey> {
+        let key = self.placed.remove(&event.event_id)?;
+        if let Some(case) = self.cases.get_mut(&key) {
+            case.events.retain(|placed| placed.event.event_id != event.event_id);
+        }
+        if let Some(seen) = self.whereabouts.get_mut(&event.carer_ref) {
+            let was = (event.effective_at(), key.0.clone());
+            if let Some(index) = seen.iter().position(|seen| *seen == was) {
+                seen.swap_remove(index);
+            }
+        }
+        Some(key)
     }
 
     /// Enters an event whose place has been decided.
@@ -124,6 +149,9 @@ impl Casebook {
         match &correction.what {
             CorrectionKind::Place { event_id, visit_ref } => {
                 let event_id = *event_id;
+                if let Some(other) = visit_ref.unplanned_event() {
+                    self.naming.entry(other).or_default().insert(event_id);
+                }
                 self.placements.insert(event_id, visit_ref.clone());
                 self.place_anew(event_id)
             }
@@ -141,28 +169,6 @@ impl Casebook {
                 touched.into_iter().collect()
             }
         }
-    }
-
-    fn place_anew(&mut self, event_id: EventId) -> Vec<NightKey> {
-        let Some(event) = self.events.get(&event_id).cloned() else { return Vec::new() };
-        let mut touched = Vec::new();
-        if let Some(key) = self.placed.remove(&event_id) {
-            if let Some(case) = self.cases.get_mut(&key) {
-                case.events.retain(|placed| placed.event.event_id != event_id);
-            }
-            if let Some(seen) = self.whereabouts.get_mut(&event.carer_ref) {
-                let was = (event.effective_at(), key.0.clone());
-                if let Some(index) = seen.iter().position(|seen| *seen == was) {
-                    seen.swap_remove(index);
-                }
-            }
-            touched.push(key);
-        }
-        for waiting in self.waiting.values_mut() {
-            waiting.retain(|other| other.event_id != event_id);
-        }
-        touched.extend(self.add_event(Event::clone(&event)));
-        touched
     }
 
     /// The client nights in which anything was planned or done.
@@ -241,20 +247,37 @@ impl Casebook {
     }
 }
 
-impl Book for Casebook {
+/// The casebook as seen while an event is placed. Names of unplanned visits are followed from event
+/// to event; one that leads back to an event on the way leads nowhere.
+struct Following<'a> {
+    book: &'a Casebook,
+    followed: Vec<EventId>,
+}
+
+impl Book for Following<'_> {
     fn visit(&self, visit_ref: &VisitRef) -> Option<&PlannedVisit> {
-        self.visits.get(visit_ref).map(AsRef::as_ref)
+        self.book.visits.get(visit_ref).map(AsRef::as_ref)
     }
 
     fn visits_of(&self, night: Night) -> Vec<&PlannedVisit> {
-        self.nights.get(&night).into_iter().flatten().map(AsRef::as_ref).collect()
+        self.book.nights.get(&night).into_iter().flatten().map(AsRef::as_ref).collect()
     }
 
     fn home_of(&self, event_id: EventId) -> Option<(ClientRef, Night)> {
-        self.placed.get(&event_id).cloned()
+        if self.followed.contains(&event_id) {
+            return None;
+        }
+        let mut followed = self.followed.clone();
+        followed.push(event_id);
+        let next = Following { book: self.book, followed };
+        let event = self.book.events.get(&event_id)?;
+        match place(&self.book.contract, event, &next, &self.book.registers) {
+            Place::At { client, night, .. } => Some((client, night)),
+            Place::Unplaced => None,
+        }
     }
 
     fn placed(&self, event_id: EventId) -> Option<&VisitRef> {
-        self.placements.get(&event_id)
+        self.book.placements.get(&event_id)
     }
 }

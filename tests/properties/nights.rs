@@ -73,11 +73,9 @@ impl Night {
     }
 }
 
-/// An event as it was received; its content is as good as its id.
+/// An event as it was received.
 pub fn message(event: &Event) -> (Instant, Evidence) {
-    let mut content = [0; 32];
-    content[..16].copy_from_slice(event.event_id.0.as_bytes());
-    (event.received_at, Evidence::Event(Box::new(event.clone()), content))
+    (event.received_at, Evidence::Event(Box::new(event.clone())))
 }
 
 fn contract(unit: Unit, dated_by: DatedBy, together: bool) -> Arc<Contract> {
