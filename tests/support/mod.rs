@@ -1,6 +1,8 @@
 //! A real Mosquitto, its command line clients, and what tests wait with.
 #![allow(dead_code, reason = "each test uses its part of it")]
 
+pub mod daemon;
+
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};

@@ -1,0 +1,9 @@
+//! Stories: the built program, real brokers, phones that are nothing of ours.
+#![allow(clippy::expect_used, reason = "a test fails by panicking, in its helpers as well")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod history;
+mod nonsense;
+mod thousand;
