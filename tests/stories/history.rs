@@ -20,7 +20,7 @@ async fn a_plan_for_nights_that_are_over_records_its_alerts_and_tells_nobody() {
     let rows: Vec<_> = (1..=20).map(|n| row(&format!("V-{n}"), n * days + 60)).collect();
     installation.import("visits", VISITS, &rows);
     // Late evidence resolves what nobody has heard of, and nobody hears of that either.
-    let occurred_at = text(ago(days * 3 + 60));
+    let occurred_at = text(ago((days * 3 + 60) * 60));
     let event = json!({
         "event_id": "6e6f7468-0000-4000-8000-000000000001", "type": "check_in",
         "visit_ref": "V-3", "occurred_at": occurred_at,

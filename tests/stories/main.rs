@@ -6,4 +6,6 @@ mod support;
 
 mod history;
 mod nonsense;
+mod stopping;
+mod telling;
 mod thousand;

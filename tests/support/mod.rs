@@ -218,6 +218,15 @@ impl Client {
         }
     }
 
+    /// What comes until the connection ends.
+    pub async fn until_disconnected(&mut self) -> Vec<Packet> {
+        let mut packets = Vec::new();
+        while let Some(packet) = within("the end of the connection", self.packets.recv()).await {
+            packets.push(packet);
+        }
+        packets
+    }
+
     pub fn send(&self, topic: &str, payload: impl Into<Vec<u8>>) {
         self.client
             .try_publish(topic, payload.into(), PublishOptions::at_least_once())
