@@ -126,3 +126,17 @@ async fn what_was_late_before_the_start_is_told_after_it() {
     assert_eq!(late.1["unconfirmed"], true);
     daemon.terminate().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_while_the_daemon_runs_is_taken_up_within_a_second() {
+    let installation = Installation::embedded();
+    let daemon = installation.start().await;
+    let mut alerts = installation.alerts().await;
+    installation.import("visits", VISITS, &[visit("V-1", ago(40 * 60))]);
+    let imported_at = clock::now();
+    let late = alerts.until("V-1", "late", "open").await;
+    at_once(imported_at, &late);
+    // It was not the daemon that could not hear.
+    assert_eq!(late.1["unconfirmed"], false);
+    daemon.terminate().await;
+}

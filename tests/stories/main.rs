@@ -5,7 +5,10 @@
 mod support;
 
 mod history;
+mod importing;
 mod nonsense;
+mod refusals;
+mod reporting;
 mod stopping;
 mod telling;
 mod thousand;

@@ -1,12 +1,13 @@
 //! SIGTERM: what was taken is committed, acknowledged and answered, and does not come again.
 
+use chrono::DateTime;
 use nightrun::clock;
 use nightrun::domain::instant::Instant;
 use rumqttc::Packet;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::Mosquitto;
 use crate::support::daemon::{Installation, Sender, ago, text};
+use crate::support::{Client, Mosquitto};
 
 const EVENTS: u32 = 3_000;
 const ANN: &str = "default/carer/ann";
@@ -97,4 +98,38 @@ async fn what_was_acknowledged_is_what_is_kept_through_the_embedded_broker() {
     }
     assert_eq!(again, taken);
     daemon.terminate().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_broker_says_whether_the_daemon_runs() {
+    let broker = Mosquitto::start(&[]);
+    let installation = Installation::at(&broker);
+    let started_at = clock::now();
+    let daemon = installation.start().await;
+    let mut watcher = Client::connect(installation.port, "watcher").await;
+    watcher.subscribe("nightrun/v1/daemon/nightrun/status").await;
+    online(&mut watcher, started_at).await;
+    daemon.terminate().await;
+    assert_eq!(status(&mut watcher).await, json!({"state": "offline"}));
+    let started_at = clock::now();
+    let daemon = installation.start().await;
+    online(&mut watcher, started_at).await;
+    daemon.kill9();
+    assert_eq!(status(&mut watcher).await, json!({"state": "offline"}));
+    // It is kept for whoever asks later.
+    let mut later = Client::connect(installation.port, "later").await;
+    later.subscribe("nightrun/v1/daemon/nightrun/status").await;
+    assert_eq!(status(&mut later).await, json!({"state": "offline"}));
+}
+
+async fn status(watcher: &mut Client) -> Value {
+    serde_json::from_slice(&watcher.message().await.payload).expect("JSON")
+}
+
+async fn online(watcher: &mut Client, started_at: Instant) {
+    let status = status(watcher).await;
+    assert_eq!(status["state"], "online");
+    let since = DateTime::parse_from_rfc3339(status["since"].as_str().expect("text"));
+    let since = since.expect("an instant").to_utc();
+    assert!(started_at <= since && since <= clock::now(), "{since}");
 }

@@ -126,7 +126,8 @@ impl Installation {
         Ran::from(output)
     }
 
-    fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
+    /// The program with these arguments, its input and output piped.
+    pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nightrun"));
         command
             .arg("--config")
