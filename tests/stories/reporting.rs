@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use crate::support::daemon::{Installation, VISITS, ago, csv, text};
+use crate::support::daemon::{Installation, VISITS, ago, by_line, csv, text};
 
 const CLIENTS: &str = "contract,client_ref,lat,lon,fence_m";
 const DEVICES: &str = "contract,device_ref,client_ref";
@@ -163,8 +163,7 @@ async fn the_report_is_the_replay_and_does_not_change() {
     }
     // The order of a file does not matter.
     lines.reverse();
-    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    installation.write("events.jsonl", &lines);
+    installation.write("events.jsonl", &by_line(lines));
 
     let visits = installation.report("visits");
     let schedule = installation.report("schedule-3");

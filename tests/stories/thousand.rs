@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::support::Mosquitto;
-use crate::support::daemon::{Installation, Phones, VISITS, csv, text};
+use crate::support::daemon::{Installation, Phones, VISITS, by_line, csv, text};
 
 /// Repeatable disorder.
 struct Dice(u64);
@@ -306,7 +306,7 @@ fn of_message(message: &Message, heard: &mut BTreeSet<String>) -> Said {
         }
         Expected::Rejected { id, code } => {
             let hash = Sha256::digest(&message.payload);
-            let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hash = hash.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
             let id = id.clone().unwrap_or(hash);
             (topic, id, "rejected".to_owned(), (*code).to_owned())
         }
@@ -381,21 +381,22 @@ fn received_at(receipts: &[(String, Value)]) -> BTreeMap<String, Instant> {
 /// The file of what was received. What came again, came later.
 fn as_received(messages: &[Message], received: &BTreeMap<String, Instant>) -> String {
     let mut heard = BTreeSet::new();
-    let mut lines = String::new();
+    let mut lines = Vec::new();
     for message in messages {
         let id = match &message.expected {
-            Expected::Event { id, .. } => id,
-            Expected::Rejected { id: Some(id), code: "event_id_reused" } => id,
+            Expected::Event { id, .. }
+            | Expected::Rejected { id: Some(id), code: "event_id_reused" } => id,
             Expected::Rejected { .. } => continue,
         };
         let first = heard.insert(id);
-        let at = received[id] + TimeDelta::seconds(if first { 0 } else { 1 });
+        let at = received[id] + TimeDelta::seconds(i64::from(!first));
         let (topic, payload) = (message.topic(), &message.payload);
         let at = text(at);
-        lines +=
-            &format!("{{\"topic\":\"{topic}\",\"received_at\":\"{at}\",\"payload\":{payload}}}\n");
+        lines.push(format!(
+            "{{\"topic\":\"{topic}\",\"received_at\":\"{at}\",\"payload\":{payload}}}"
+        ));
     }
-    lines
+    by_line(lines)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! The built program as its users have it: a configuration file, a database, a process.
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use super::{Client, Mosquitto, within};
 
 /// Longer than anything takes, on a machine that has other things to do.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// What the daemon logs when it has heard everything that the broker had kept.
 const READY: &str = "the broker's backlog has been read";
 /// The header of most plans.
@@ -222,6 +223,11 @@ impl Installation {
     }
 }
 
+/// Each of them, and an end of line.
+pub fn by_line(each: impl IntoIterator<Item: Display>) -> String {
+    each.into_iter().fold(String::new(), |text, one| text + &format!("{one}\n"))
+}
+
 /// The text of a CSV file.
 pub fn csv(header: &str, rows: &[String]) -> String {
     format!("{header}\n{}\n", rows.join("\n"))
@@ -338,7 +344,7 @@ impl Daemon {
     /// Everything that it has logged.
     pub fn log(&self) -> String {
         let lines = self.log.lines.lock().expect("no panic");
-        lines.0.iter().map(|(_, line)| format!("{line}\n")).collect()
+        by_line(lines.0.iter().map(|(_, line)| line))
     }
 
     /// Kills it as a power cut would.
@@ -494,7 +500,7 @@ impl Phones {
         script: &[Value],
         resend: u32,
     ) -> Self {
-        let lines: String = script.iter().map(|line| format!("{line}\n")).collect();
+        let lines = by_line(script);
         let script = installation.write(&format!("script-{version}.jsonl"), &lines);
         let receipts = installation.path(&format!("receipts-{version}.jsonl"));
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/phone.py");
