@@ -1,6 +1,8 @@
 //! A real Mosquitto, its command line clients, and what tests wait with.
 #![allow(dead_code, reason = "each test uses its part of it")]
 
+pub mod daemon;
+
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -214,6 +216,15 @@ impl Client {
                 return found;
             }
         }
+    }
+
+    /// What comes until the connection ends.
+    pub async fn until_disconnected(&mut self) -> Vec<Packet> {
+        let mut packets = Vec::new();
+        while let Some(packet) = within("the end of the connection", self.packets.recv()).await {
+            packets.push(packet);
+        }
+        packets
     }
 
     pub fn send(&self, topic: &str, payload: impl Into<Vec<u8>>) {

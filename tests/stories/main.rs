@@ -1,0 +1,14 @@
+//! Stories: the built program, real brokers, phones that are nothing of ours.
+#![allow(clippy::expect_used, reason = "a test fails by panicking, in its helpers as well")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod history;
+mod importing;
+mod nonsense;
+mod refusals;
+mod reporting;
+mod stopping;
+mod telling;
+mod thousand;

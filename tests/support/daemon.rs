@@ -1,0 +1,547 @@
+//! The built program as its users have it: a configuration file, a database, a process.
+
+use std::ffi::OsStr;
+use std::fmt::Display;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant as Tick};
+
+use chrono::{NaiveDate, SecondsFormat, TimeDelta, Timelike};
+use nightrun::clock;
+use nightrun::domain::instant::Instant;
+use serde_json::Value;
+use sqlx::{Connection, SqliteConnection};
+use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::{Client, Mosquitto, within};
+
+/// Longer than anything takes, on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// What the daemon logs when it has heard everything that the broker had kept.
+const READY: &str = "the broker's backlog has been read";
+/// The header of most plans.
+pub const VISITS: &str = "contract,visit_ref,service,service_level,client_ref,run,planned_start,\
+                          planned_end,carers_required";
+
+/// A port that nobody listens on, and outside the range from which connections get theirs: it can
+/// be listened on again after a restart.
+pub fn quiet_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let own = u16::try_from(std::process::id() % 400).expect("small") * 30;
+    loop {
+        let port = 20_000 + (own + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// An instant, as files and payloads have it.
+pub fn text(at: Instant) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+/// So many seconds ago, in whole microseconds.
+pub fn ago(seconds: i64) -> Instant {
+    clock::now() - TimeDelta::seconds(seconds)
+}
+
+/// One nightrun: its folder, its configuration, its broker.
+pub struct Installation {
+    pub folder: TempDir,
+    /// Where phones find the broker.
+    pub port: u16,
+    /// The local time minus UTC, in hours.
+    offset: i64,
+}
+
+impl Installation {
+    /// With the embedded broker. It is the middle of the night there, whatever the time is here.
+    pub fn embedded() -> Self {
+        let port = quiet_port();
+        Self::with(port, &format!("url = \"embedded\"\nlisten = \"127.0.0.1:{port}\""))
+    }
+
+    /// With another broker.
+    pub fn at(broker: &Mosquitto) -> Self {
+        Self::with(broker.port, &format!("url = \"mqtt://127.0.0.1:{}\"", broker.port))
+    }
+
+    fn with(port: u16, broker: &str) -> Self {
+        // Around two in the morning, local time.
+        let offset = (2 - i64::from(clock::now().hour()) + 12).rem_euclid(24) - 12;
+        let folder = tempfile::tempdir().expect("a folder");
+        let this = Self { folder, port, offset };
+        // The signs of these zones are the other way round.
+        let zone = format!("Etc/GMT{:+}", -offset);
+        this.write(
+            "nightrun.toml",
+            &format!(
+                "[database]\nurl = \"sqlite:{}\"\n[broker]\n{broker}\n[http]\nlisten = \
+                 \"127.0.0.1:{}\"\n[[contract]]\nid = \"default\"\ntime_zone = \"{zone}\"\n",
+                this.path("nightrun.db").display(),
+                quiet_port(),
+            ),
+        );
+        this
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file in its folder.
+    pub fn write(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, content).expect("a file");
+        path
+    }
+
+    /// The night that is now.
+    pub fn tonight(&self) -> NaiveDate {
+        (clock::now() + TimeDelta::hours(self.offset - 12)).date_naive()
+    }
+
+    /// Runs the program, to its end.
+    pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ran {
+        self.run_with_input(arguments, "")
+    }
+
+    pub fn run_with_input<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+        input: &str,
+    ) -> Ran {
+        let mut child = self.command(arguments).spawn().expect("it starts");
+        let mut stdin = child.stdin.take().expect("its input");
+        let input = input.to_owned();
+        let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
+        let output = child.wait_with_output().expect("it ends");
+        // It need not read it.
+        let _ = writer.join();
+        Ran::from(output)
+    }
+
+    /// The program with these arguments, its input and output piped.
+    pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nightrun"));
+        command
+            .arg("--config")
+            .arg(self.path("nightrun.toml"))
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Imports rows, header first, and expects that to work; what it says.
+    pub fn import(&self, kind: &str, header: &str, rows: &[String]) -> String {
+        self.try_import(kind, header, rows).succeeded()
+    }
+
+    pub fn try_import(&self, kind: &str, header: &str, rows: &[String]) -> Ran {
+        let file = self.write(&format!("{kind}.csv"), &csv(header, rows));
+        self.run([OsStr::new("import"), OsStr::new(kind), file.as_os_str()])
+    }
+
+    /// A report of this week's nights.
+    pub fn report(&self, report: &str) -> String {
+        let from = self.tonight().to_string();
+        let arguments = ["report", report, "--contract", "default", "--from", &from];
+        self.run(arguments.into_iter().chain(["--weeks", "1"])).succeeded()
+    }
+
+    /// Replays files of its folder, up to now; the visit log.
+    pub fn replay(&self, files: &[(&str, &str)]) -> String {
+        let as_of = text(clock::now());
+        let mut arguments = vec!["replay", "--as-of", &as_of, "--out", "replayed"];
+        for (option, file) in files {
+            arguments.extend([option, file]);
+        }
+        self.run(arguments).succeeded();
+        std::fs::read_to_string(self.path("replayed/visits.csv")).expect("the visit log")
+    }
+
+    /// The number that a query finds.
+    pub async fn number(&self, query: &'static str) -> i64 {
+        let mut database = self.database().await;
+        sqlx::query_scalar(query).fetch_one(&mut database).await.expect("a number")
+    }
+
+    /// The texts that a query finds.
+    pub async fn texts(&self, query: &'static str) -> Vec<String> {
+        let mut database = self.database().await;
+        sqlx::query_scalar(query).fetch_all(&mut database).await.expect("texts")
+    }
+
+    async fn database(&self) -> SqliteConnection {
+        let url = format!("sqlite:{}?mode=ro", self.path("nightrun.db").display());
+        SqliteConnection::connect(&url).await.expect("the database")
+    }
+
+    /// Starts the daemon and waits until it hears.
+    pub async fn start(&self) -> Daemon {
+        let daemon = self.spawn();
+        daemon.logged(READY).await;
+        daemon
+    }
+
+    /// Starts the daemon.
+    pub fn spawn(&self) -> Daemon {
+        let mut child = self.command(["serve"]).spawn().expect("it starts");
+        let log = Arc::new(Log::default());
+        let lines = BufReader::new(child.stderr.take().expect("its log")).lines();
+        let reader = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                reader.push(line);
+            }
+            reader.end();
+        });
+        Daemon { child: Process(child), log }
+    }
+
+    /// Somebody who hears every alert.
+    pub async fn alerts(&self) -> Alerts {
+        let mut client = Client::connect(self.port, "coordinator").await;
+        client.subscribe("nightrun/v1/+/alert/#").await;
+        Alerts { client, heard: Vec::new(), repeated: Vec::new() }
+    }
+
+    /// Somebody who sends events and hears every receipt.
+    pub async fn sender(&self) -> Sender {
+        let mut client = Client::connect(self.port, "sender").await;
+        client.subscribe("nightrun/v1/+/+/+/receipt").await;
+        Sender { client }
+    }
+}
+
+/// Each of them, and an end of line.
+pub fn by_line(each: impl IntoIterator<Item: Display>) -> String {
+    each.into_iter().fold(String::new(), |text, one| text + &format!("{one}\n"))
+}
+
+/// The text of a CSV file.
+pub fn csv(header: &str, rows: &[String]) -> String {
+    format!("{header}\n{}\n", rows.join("\n"))
+}
+
+/// What became of a run of the program.
+pub struct Ran {
+    pub status: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let ran = Self {
+            status: output.status.code(),
+            out: String::from_utf8(output.stdout).expect("text"),
+            err: String::from_utf8(output.stderr).expect("text"),
+        };
+        assert!(!ran.err.contains("panicked"), "{}", ran.err);
+        ran
+    }
+}
+
+impl Ran {
+    /// What it wrote, if it ended well.
+    pub fn succeeded(self) -> String {
+        assert_eq!(self.status, Some(0), "{}", self.err);
+        self.out
+    }
+
+    /// That it ended with this status and said all of this on standard error, and nothing on
+    /// standard output.
+    pub fn failed(&self, status: i32, says: &[&str]) {
+        assert_eq!((self.status, self.out.as_str()), (Some(status), ""), "{}", self.err);
+        for words in says {
+            assert!(self.err.contains(words), "{words:?} is not in: {}", self.err);
+        }
+    }
+}
+
+/// What a process has logged, and when.
+#[derive(Default)]
+struct Log {
+    lines: Mutex<(Vec<(Instant, String)>, bool)>,
+    news: Condvar,
+}
+
+impl Log {
+    fn push(&self, line: String) {
+        self.lines.lock().expect("no panic").0.push((clock::now(), line));
+        self.news.notify_all();
+    }
+
+    fn end(&self) {
+        self.lines.lock().expect("no panic").1 = true;
+        self.news.notify_all();
+    }
+
+    /// When a line with these words came.
+    fn find(&self, words: &str) -> Instant {
+        let give_up_at = Tick::now() + PATIENCE;
+        let mut lines = self.lines.lock().expect("no panic");
+        loop {
+            if let Some((at, _)) = lines.0.iter().find(|(_, line)| line.contains(words)) {
+                return *at;
+            }
+            let left = give_up_at.saturating_duration_since(Tick::now());
+            assert!(!lines.1 && !left.is_zero(), "{words:?} was not logged: {:#?}", lines.0);
+            lines = self.news.wait_timeout(lines, left).expect("no panic").0;
+        }
+    }
+}
+
+/// A process that ends with the test.
+struct Process(Child);
+
+impl Process {
+    fn wait(&mut self) -> ExitStatus {
+        self.0.wait().expect("it ends")
+    }
+
+    fn kill(&mut self) {
+        self.0.kill().expect("kill");
+        self.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A daemon that runs. Dropping it kills it.
+pub struct Daemon {
+    child: Process,
+    log: Arc<Log>,
+}
+
+impl Daemon {
+    /// Waits until it has logged these words; when it did.
+    pub async fn logged(&self, words: &'static str) -> Instant {
+        let log = Arc::clone(&self.log);
+        tokio::task::spawn_blocking(move || log.find(words)).await.expect("it is logged")
+    }
+
+    /// Waits until it hears; since when it does.
+    pub async fn ready(&self) -> Instant {
+        self.logged(READY).await
+    }
+
+    /// Everything that it has logged.
+    pub fn log(&self) -> String {
+        let lines = self.log.lines.lock().expect("no panic");
+        by_line(lines.0.iter().map(|(_, line)| line))
+    }
+
+    /// Kills it as a power cut would.
+    pub fn kill9(mut self) {
+        self.child.kill();
+    }
+
+    /// Asks it to stop.
+    pub fn ask_to_stop(&self) {
+        let pid = self.child.0.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill").success());
+    }
+
+    /// Waits for its end; the daemon's log.
+    pub async fn ended(mut self) -> (ExitStatus, String) {
+        let ended = tokio::task::spawn_blocking(move || (self.child.wait(), self.log()));
+        within("the daemon's end", ended).await.expect("no panic")
+    }
+
+    /// Stops it as systemd does, and waits for its end.
+    pub async fn terminate(self) {
+        self.ask_to_stop();
+        let (status, log) = self.ended().await;
+        assert!(status.success(), "{status}: {log}");
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("The daemon's log:\n{}", self.log());
+        }
+    }
+}
+
+/// An alert message, and when it came.
+pub type Heard = (Instant, Value);
+
+/// Somebody who hears every alert.
+pub struct Alerts {
+    client: Client,
+    /// All that was heard.
+    pub heard: Vec<Heard>,
+    /// What was heard again: after a kill, the daemon cannot know what it has said.
+    pub repeated: Vec<Heard>,
+}
+
+impl Alerts {
+    /// The next change of an alert.
+    pub async fn next(&mut self) -> Heard {
+        loop {
+            let heard = self.next_or_again().await;
+            if !self.heard.iter().any(|(_, alert)| *alert == heard.1) {
+                self.heard.push(heard.clone());
+                return heard;
+            }
+            self.repeated.push(heard);
+        }
+    }
+
+    async fn next_or_again(&mut self) -> Heard {
+        let message = self.client.message().await;
+        let at = clock::now();
+        let alert: Value = serde_json::from_slice(&message.payload).expect("JSON");
+        let (contract, kind) = (&alert["contract"], &alert["kind"]);
+        assert_eq!(
+            message.topic,
+            format!(
+                "nightrun/v1/{}/alert/{}",
+                contract.as_str().expect("text"),
+                kind.as_str().expect("text")
+            )
+        );
+        (at, alert)
+    }
+
+    /// Waits until this has been heard of that visit: the kind and the state. Returns it.
+    pub async fn until(&mut self, visit: &str, kind: &str, state: &str) -> Heard {
+        let is = |(_, alert): &&Heard| {
+            alert["visit_ref"] == visit && alert["kind"] == kind && alert["state"] == state
+        };
+        loop {
+            if let Some(heard) = self.heard.iter().find(is) {
+                return heard.clone();
+            }
+            self.next().await;
+        }
+    }
+
+    /// What has been heard of a visit: kind, state, resolution.
+    pub fn of(&self, visit: &str) -> Vec<String> {
+        let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+        self.heard
+            .iter()
+            .filter(|(_, alert)| alert["visit_ref"] == visit)
+            .map(|(_, alert)| {
+                let words = [&alert["kind"], &alert["state"], &alert["resolution"]];
+                words.map(word).join(" ")
+            })
+            .collect()
+    }
+}
+
+/// Somebody who sends events and hears every receipt.
+pub struct Sender {
+    pub client: Client,
+}
+
+impl Sender {
+    /// Sends under this topic's events, without waiting.
+    pub fn send(&self, from: &str, payload: impl Into<Vec<u8>>) {
+        self.client.send(&format!("nightrun/v1/{from}/event"), payload);
+    }
+
+    /// The next receipt: whom it is for, and what it says.
+    pub async fn receipt(&mut self) -> (String, Value) {
+        let message = self.client.message().await;
+        let topic = String::from_utf8(message.topic.to_vec()).expect("text");
+        let topic = topic.strip_prefix("nightrun/v1/").expect("ours");
+        let whom = topic.strip_suffix("/receipt").expect("a receipt").to_owned();
+        (whom, serde_json::from_slice(&message.payload).expect("JSON"))
+    }
+
+    /// Sends one and waits for its receipt, which must be the next.
+    pub async fn ask(&mut self, from: &str, payload: impl Into<Vec<u8>>) -> Value {
+        self.send(from, payload);
+        let (whom, receipt) = self.receipt().await;
+        assert_eq!(whom, from);
+        receipt
+    }
+
+    /// Sends one that must be accepted.
+    pub async fn say(&mut self, from: &str, payload: &Value) -> Value {
+        let receipt = self.ask(from, payload.to_string()).await;
+        assert_eq!(receipt["status"], "accepted", "{receipt}");
+        receipt
+    }
+}
+
+/// Paho as the phones of many carers: `phone.py` with a script.
+pub struct Phones {
+    process: Process,
+    receipts: PathBuf,
+    /// Rung at each receipt.
+    rung: UnboundedReceiver<()>,
+}
+
+impl Phones {
+    /// Starts them with this script; they send again after so many seconds.
+    pub fn start(
+        installation: &Installation,
+        version: &str,
+        script: &[Value],
+        resend: u32,
+    ) -> Self {
+        let lines = by_line(script);
+        let script = installation.write(&format!("script-{version}.jsonl"), &lines);
+        let receipts = installation.path(&format!("receipts-{version}.jsonl"));
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/phone.py");
+        let mut child = Command::new("/usr/bin/python3")
+            .arg(program)
+            .args(["--port", &installation.port.to_string(), "--version", version])
+            .args(["--resend", &resend.to_string()])
+            .args([OsStr::new("--script"), script.as_os_str()])
+            .args([OsStr::new("--receipts"), receipts.as_os_str()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3 with paho-mqtt is installed");
+        let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let (ring, rung) = unbounded_channel();
+        std::thread::spawn(move || {
+            for _ in lines.map_while(Result::ok) {
+                // Nobody need listen.
+                let _ = ring.send(());
+            }
+        });
+        Self { process: Process(child), receipts, rung }
+    }
+
+    /// Waits until they have so many more receipts.
+    pub async fn have_receipts(&mut self, number: usize) {
+        for _ in 0..number {
+            within("a receipt", self.rung.recv()).await.expect("they go on");
+        }
+    }
+
+    /// Waits until each message has its receipt; all receipts with their topics.
+    pub async fn finish(mut self) -> Vec<(String, Value)> {
+        let ended = tokio::task::spawn_blocking(move || self.process.wait());
+        assert!(ended.await.expect("no panic").success(), "some messages have no receipt");
+        let receipts = std::fs::read_to_string(&self.receipts).expect("the receipts");
+        receipts
+            .lines()
+            .map(|line| {
+                let line: Value = serde_json::from_str(line).expect("JSON");
+                (line["topic"].as_str().expect("text").to_owned(), line["receipt"].clone())
+            })
+            .collect()
+    }
+}
