@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -16,6 +17,10 @@ use crate::mqtt::{self, BrokerSession};
 use crate::publish;
 use crate::store::Store;
 use crate::writer::{BATCH_MAX, Outbox, Writer};
+
+/// What the embedded broker has not yet taken, the phones have: after a start they get this long to
+/// come back with it, and those who listen to alerts to listen again, before deadlines count (R25).
+const RECONNECT_WITHIN: Duration = Duration::from_secs(3);
 
 /// Where messages come from.
 enum Intake {
@@ -59,8 +64,12 @@ impl Daemon {
         let (stop_delivering, delivering) = watch::channel(false);
         let deliverer =
             tokio::spawn(deliver::run(store.clone(), Arc::clone(&outbox), outgoing, delivering));
+        let grace = match intake {
+            Intake::Embedded(_) => RECONNECT_WITHIN,
+            Intake::Session { .. } => Duration::ZERO,
+        };
         let contracts = Arc::new(settings.contracts.clone());
-        let writer = Writer::new(store.clone(), contracts, outbox);
+        let writer = Writer::new(store.clone(), contracts, outbox, grace);
         let (say_drained, drained) = oneshot::channel();
         let writer = tokio::spawn(writer.run(messages, outcomes, say_drained));
         Ok(Self {
@@ -138,7 +147,6 @@ async fn take_in(
         BrokerKind::Embedded { listen } => {
             let broker = broker::start(*listen, inbound).await?;
             let at = broker.local_addr();
-            info!(listen = %at, "the embedded broker takes phones and units");
             Ok((Intake::Embedded(broker), session(at.ip().to_string(), at.port(), None, None)))
         }
         BrokerKind::External { host, port, username, password } => {

@@ -57,6 +57,9 @@ pub struct Writer {
     outbox: Arc<Outbox>,
     plan_watch: PlanWatch,
     sight: Sight,
+    /// How long after a broker has caught up the daemon begins to see.
+    grace: Duration,
+    sees_from: Option<Tick>,
     look_at: Tick,
 }
 
@@ -69,11 +72,24 @@ struct Work {
 }
 
 impl Writer {
-    /// A writer that is blind until a broker says that it has caught up.
+    /// A writer that is blind until `grace` after a broker says that it has caught up (R25).
     #[must_use]
-    pub fn new(store: Store, contracts: Arc<Contracts>, outbox: Arc<Outbox>) -> Self {
-        let plan_watch = PlanWatch::default();
-        Self { store, contracts, outbox, plan_watch, sight: Sight::Blind, look_at: Tick::now() }
+    pub fn new(
+        store: Store,
+        contracts: Arc<Contracts>,
+        outbox: Arc<Outbox>,
+        grace: Duration,
+    ) -> Self {
+        Self {
+            store,
+            contracts,
+            outbox,
+            plan_watch: PlanWatch::default(),
+            sight: Sight::Blind,
+            grace,
+            sees_from: None,
+            look_at: Tick::now(),
+        }
     }
 
     /// Works until the brokers hand on no more, says so by `drained`, and goes on until the publisher
@@ -101,21 +117,24 @@ impl Writer {
                 match inbound {
                     Inbound::Message(message) => work.messages.push(message),
                     Inbound::CaughtUp => {
-                        self.commit(std::mem::take(&mut work), open).await;
-                        self.sight = Sight::Seeing { since: clock::now() };
-                        info!("the broker's backlog has been read: deadlines are watched");
-                        work.look = true;
+                        self.sees_from = Some(Tick::now() + self.grace);
                     }
                     Inbound::Lost => {
                         self.commit(std::mem::take(&mut work), open).await;
                         if !matches!(self.sight, Sight::Blind) {
                             warn!("no session with the broker: deadlines are held");
                         }
-                        self.sight = Sight::Blind;
+                        (self.sight, self.sees_from) = (Sight::Blind, None);
                     }
                 }
             }
             self.commit(work, open).await;
+            if self.sees_from.is_some_and(|at| at <= Tick::now()) {
+                self.sees_from = None;
+                self.sight = Sight::Seeing { since: clock::now() };
+                self.look_at = Tick::now();
+                info!("the broker's backlog has been read: deadlines are watched");
+            }
         }
         let _ = drained.send(());
         self.clear(&mut outcomes).await;

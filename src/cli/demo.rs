@@ -21,7 +21,7 @@ use crate::clock;
 use crate::config::{LogFormat, LogSettings, Settings, load};
 use crate::daemon::Daemon;
 use crate::domain::alert::AlertKind;
-use crate::domain::calendar::local;
+use crate::domain::calendar::{Night, local, night_of};
 use crate::domain::event::{Reason, Sender};
 use crate::domain::instant::{Instant, format_seconds};
 use crate::domain::refs::{CarerRef, ClientRef, ContractId, EventId};
@@ -114,7 +114,7 @@ pub async fn run() -> anyhow::Result<()> {
     }
     drop(phones);
     daemon.stop().await?;
-    println!("\n{}", farewell(&place, &config, now, zone));
+    println!("\n{}", farewell(&place, &config, night_of(zone, now)));
     Ok(())
 }
 
@@ -184,11 +184,10 @@ fn introduction(zone: Tz, now: Instant, address: SocketAddr) -> String {
     text
 }
 
-fn farewell(place: &Path, config: &Path, now: Instant, zone: Tz) -> String {
-    let date = local(zone, now).date_naive();
+fn farewell(place: &Path, config: &Path, night: Night) -> String {
     format!(
         "Its files are in {}. What the council would get:\n  \
-         nightrun --config {} report schedule-3 --contract {CONTRACT} --from {date} --weeks 1",
+         nightrun --config {} report schedule-3 --contract {CONTRACT} --from {night} --weeks 1",
         place.display(),
         config.display(),
     )

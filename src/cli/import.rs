@@ -52,9 +52,16 @@ pub enum Kind {
 pub async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<()> {
     let word = arguments.kind.to_possible_value();
     let kind = word.as_ref().map_or(VISITS, |word| word.get_name());
-    let store = Store::open(&settings.database.path).await?;
+    let path = &settings.database.path;
+    // A dry run makes no database: it compares with one that is empty, and gone afterwards.
+    let nowhere = (arguments.dry_run && !path.try_exists().unwrap_or(true))
+        .then(|| std::env::temp_dir().join(format!("nightrun-{}.db", uuid::Uuid::new_v4())));
+    let store = Store::open(nowhere.as_ref().unwrap_or(path)).await?;
     let imported = import(arguments, settings, &store, kind).await;
     store.close().await;
+    if let Some(nowhere) = nowhere {
+        let _ = std::fs::remove_file(nowhere);
+    }
     let counts = imported?;
     let Counts { changed, unchanged } = counts;
     let rows = |count: u64| if count == 1 { "1 row".to_owned() } else { format!("{count} rows") };
