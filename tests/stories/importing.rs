@@ -1,11 +1,15 @@
 //! Imports: all or nothing, with every bad row named; and what follows from them.
 
+use std::ffi::OsStr;
+use std::pin::pin;
+
 use chrono::TimeDelta;
 use nightrun::clock;
 use nightrun::domain::instant::Instant;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-use crate::support::daemon::{Installation, Sender, VISITS, ago, csv, text};
+use crate::support::daemon::{Installation, PATIENCE, Ran, Sender, VISITS, ago, csv, text};
 
 const ROWS: &str = "SELECT count(*) FROM planned_visit";
 const ANN: &str = "default/carer/ann";
@@ -89,15 +93,14 @@ async fn a_dry_run_and_the_same_file_twice_change_nothing() {
     let file = installation.write("visits.csv", &csv(VISITS, &rows));
     let file = file.to_str().expect("text");
     let ran = installation.run(["import", "visits", file, "--dry-run"]).succeeded();
-    assert!(ran.contains("50 would be new"), "{ran}");
-    assert_eq!(installation.number(ROWS).await, 0);
-    assert_eq!(installation.number("SELECT count(*) FROM import").await, 0);
+    assert!(ran.contains("50 rows would be imported"), "{ran}");
+    assert!(!installation.path("nightrun.db").exists(), "a dry run makes no database");
     let ran = installation.run(["import", "visits", file]).succeeded();
-    assert!(ran.contains("50 are new, 0 changed, 0 as they were"), "{ran}");
+    assert!(ran.contains("50 rows imported, 0 rows in force already"), "{ran}");
     assert_eq!(installation.number(ROWS).await, 50);
     let before = installation.report("visits");
     let ran = installation.run(["import", "visits", file]).succeeded();
-    assert!(ran.contains("0 are new, 0 changed, 50 as they were"), "{ran}");
+    assert!(ran.contains("0 rows imported, 50 rows in force already"), "{ran}");
     // Columns in another order say the same.
     let lines = |row: &String| {
         let (contract, rest) = row.split_once(',').expect("columns");
@@ -106,13 +109,13 @@ async fn a_dry_run_and_the_same_file_twice_change_nothing() {
     let (contract, rest) = VISITS.split_once(',').expect("columns");
     let turned = csv(&format!("{rest},{contract}"), &rows.iter().map(lines).collect::<Vec<_>>());
     let ran = installation.run_with_input(["import", "visits", "-"], &turned).succeeded();
-    assert!(ran.contains("0 are new, 0 changed, 50 as they were"), "{ran}");
+    assert!(ran.contains("0 rows imported, 50 rows in force already"), "{ran}");
     assert_eq!(installation.number(ROWS).await, 50);
     assert_eq!(installation.report("visits"), before);
 
     let more = csv(VISITS, &[visit("V-50", "client-50", ago(0))]);
     let ran = installation.run_with_input(["import", "visits", "-"], &more).succeeded();
-    assert!(ran.contains("1 are new"), "{ran}");
+    assert!(ran.contains("1 row imported"), "{ran}");
     assert_eq!(installation.number(ROWS).await, 51);
     for (kind, header, row) in [
         ("clients", "contract,client_ref,lat,lon,fence_m", "default,client-1,51.5,0.3,100"),
@@ -126,9 +129,9 @@ async fn a_dry_run_and_the_same_file_twice_change_nothing() {
         ),
     ] {
         let first = installation.import(kind, header, &[row.to_owned()]);
-        assert!(first.contains(" 0 as they were"), "{kind}: {first}");
+        assert!(first.contains(" 0 rows in force already"), "{kind}: {first}");
         let again = installation.import(kind, header, &[row.to_owned()]);
-        assert!(again.contains(" 0 are new, 0 changed, 1 as they were"), "{kind}: {again}");
+        assert!(again.contains(" 0 rows imported, 1 row in force already"), "{kind}: {again}");
     }
     assert_eq!(installation.number("SELECT count(*) FROM register_row").await, 5);
 }
@@ -256,5 +259,44 @@ async fn a_suspension_cancels_what_it_covers() {
         let report = installation.report("visits");
         assert_eq!(line(&report, name)[15..17], [status, "in_hospital"]);
     }
+    daemon.terminate().await;
+}
+
+/// A year's plan is staged and then switched in, and what follows from it is drawn in steps, each of
+/// which takes as long as it has rows, however long the plan is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_import_does_not_keep_phones_waiting() {
+    let installation = Installation::embedded();
+    let daemon = installation.start().await;
+    let mut alerts = installation.alerts().await;
+    let mut phone = installation.sender().await;
+    // All of them missed long ago, of which nobody is told; and at last one of tonight.
+    let past = |n: i64| {
+        let start = ago((3 + n / 200) * 24 * 60 * 60);
+        visit(&format!("V-{n}"), &format!("client-{}", n % 200), start)
+    };
+    let mut rows: Vec<_> = (0..20_000).map(past).collect();
+    rows.push(visit("V-tonight", "client-tonight", ago(70 * 60)));
+    let file = installation.write("year.csv", &csv(VISITS, &rows));
+    let arguments = [OsStr::new("import"), OsStr::new("visits"), file.as_os_str()];
+    let mut import = installation.command(arguments);
+    let import = std::thread::spawn(move || Ran::from(import.output().expect("it ends")));
+
+    let mut told = pin!(timeout(PATIENCE, alerts.until("V-tonight", "missed", "open")));
+    let mut longest = TimeDelta::zero();
+    for number in 0.. {
+        let event = check_in(&json!({"client_ref": format!("client-{}", number % 200)}));
+        let sent_at = clock::now();
+        tokio::select! {
+            told = &mut told => {
+                told.expect("it is told in time");
+                break;
+            }
+            _ = phone.say(ANN, &event) => {}
+        }
+        longest = longest.max(clock::now() - sent_at);
+    }
+    import.join().expect("no panic").succeeded();
+    assert!(longest < TimeDelta::seconds(10), "a phone waited for {longest}");
     daemon.terminate().await;
 }
