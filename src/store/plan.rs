@@ -140,9 +140,12 @@ fn history(found: Vec<VersionRow>) -> Result<History, StoreError> {
 /// # Errors
 /// When the database fails.
 pub async fn of_cases(db: &mut Db, keys: &BTreeSet<CaseKey>) -> Result<History, StoreError> {
+    // The references are found first, apart: joined with the rest, SQLite would read the contract's
+    // whole plan for each of the nights.
     let found = sqlx::query_as(versions!(
-        "json_each($1) k JOIN planned_visit p ON p.contract = k.value->>'contract' \
-         AND p.night = k.value->>'night' AND p.client_ref = k.value->>'client'"
+        "(SELECT DISTINCT p.contract, p.visit_ref FROM json_each($1) k JOIN planned_visit p \
+         ON p.contract = k.value->>'contract' AND p.night = k.value->>'night' \
+         AND p.client_ref = k.value->>'client') p"
     ))
     .bind(rows(keys.iter().map(CaseKey::to_json)))
     .fetch_all(db)
