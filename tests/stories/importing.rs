@@ -1,11 +1,15 @@
 //! Imports: all or nothing, with every bad row named; and what follows from them.
 
+use std::ffi::OsStr;
+use std::pin::pin;
+
 use chrono::TimeDelta;
 use nightrun::clock;
 use nightrun::domain::instant::Instant;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-use crate::support::daemon::{Installation, Sender, VISITS, ago, csv, text};
+use crate::support::daemon::{Installation, PATIENCE, Ran, Sender, VISITS, ago, csv, text};
 
 const ROWS: &str = "SELECT count(*) FROM planned_visit";
 const ANN: &str = "default/carer/ann";
@@ -256,5 +260,44 @@ async fn a_suspension_cancels_what_it_covers() {
         let report = installation.report("visits");
         assert_eq!(line(&report, name)[15..17], [status, "in_hospital"]);
     }
+    daemon.terminate().await;
+}
+
+/// A year's plan is staged and then switched in, and what follows from it is drawn in steps, each of
+/// which takes as long as it has rows, however long the plan is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_import_does_not_keep_phones_waiting() {
+    let installation = Installation::embedded();
+    let daemon = installation.start().await;
+    let mut alerts = installation.alerts().await;
+    let mut phone = installation.sender().await;
+    // All of them missed long ago, of which nobody is told; and at last one of tonight.
+    let past = |n: i64| {
+        let start = ago((3 + n / 200) * 24 * 60 * 60);
+        visit(&format!("V-{n}"), &format!("client-{}", n % 200), start)
+    };
+    let mut rows: Vec<_> = (0..20_000).map(past).collect();
+    rows.push(visit("V-tonight", "client-tonight", ago(70 * 60)));
+    let file = installation.write("year.csv", &csv(VISITS, &rows));
+    let arguments = [OsStr::new("import"), OsStr::new("visits"), file.as_os_str()];
+    let mut import = installation.command(arguments);
+    let import = std::thread::spawn(move || Ran::from(import.output().expect("it ends")));
+
+    let mut told = pin!(timeout(PATIENCE, alerts.until("V-tonight", "missed", "open")));
+    let mut longest = TimeDelta::zero();
+    for number in 0.. {
+        let event = check_in(&json!({"client_ref": format!("client-{}", number % 200)}));
+        let sent_at = clock::now();
+        tokio::select! {
+            told = &mut told => {
+                told.expect("it is told in time");
+                break;
+            }
+            _ = phone.say(ANN, &event) => {}
+        }
+        longest = longest.max(clock::now() - sent_at);
+    }
+    import.join().expect("no panic").succeeded();
+    assert!(longest < TimeDelta::seconds(10), "a phone waited for {longest}");
     daemon.terminate().await;
 }

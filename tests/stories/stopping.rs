@@ -100,6 +100,30 @@ async fn what_was_acknowledged_is_what_is_kept_through_the_embedded_broker() {
     daemon.terminate().await;
 }
 
+/// A broker that is away is no reason to end, nor to keep an operator waiting.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_without_its_broker_waits_and_stops_when_asked() {
+    let mut broker = Mosquitto::start(&[]);
+    let installation = Installation::at(&broker);
+    broker.stop();
+    let daemon = installation.spawn();
+    daemon.logged("no session with the broker").await;
+    daemon.terminate().await;
+
+    let daemon = installation.spawn();
+    daemon.logged("no session with the broker").await;
+    broker.start_again();
+    daemon.ready().await;
+    let mut phone = installation.sender().await;
+    let event = json!({
+        "event_id": "6e6f7468-0000-4000-8000-000000000001", "type": "check_in",
+        "client_ref": "client-1", "occurred_at": text(clock::now()),
+    });
+    phone.say(ANN, &event).await;
+    broker.stop();
+    daemon.terminate().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_broker_says_whether_the_daemon_runs() {
     let broker = Mosquitto::start(&[]);

@@ -21,7 +21,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use super::{Client, Mosquitto, within};
 
 /// Longer than anything takes, on a machine that has other things to do.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 /// What the daemon logs when it has heard everything that the broker had kept.
 const READY: &str = "the broker's backlog has been read";
 /// The header of most plans.
