@@ -31,6 +31,8 @@ pub const BATCH_MAX: usize = 500;
 const REFUSED_FOR: TimeDelta = TimeDelta::seconds(30);
 /// The longest pause before a batch is tried again that the database refused.
 const RETRY_MAX: Duration = Duration::from_secs(5);
+/// How often at most the log speaks of messages that could not be used.
+const SAY_REJECTED_EVERY: Duration = Duration::from_secs(10);
 /// How often the database may refuse while the daemon stops, before it gives up; what was not
 /// acknowledged comes again.
 const STOP_TRIES_MAX: u32 = 3;
@@ -61,6 +63,9 @@ pub struct Writer {
     grace: Duration,
     sees_from: Option<Tick>,
     look_at: Tick,
+    /// Messages that could not be used and of which the log has not spoken yet.
+    rejected: u64,
+    say_rejected_at: Tick,
 }
 
 /// What is to be done in one transaction.
@@ -89,6 +94,8 @@ impl Writer {
             grace,
             sees_from: None,
             look_at: Tick::now(),
+            rejected: 0,
+            say_rejected_at: Tick::now(),
         }
     }
 
@@ -226,8 +233,10 @@ impl Writer {
         if work.look {
             self.look_at = if more { Tick::now() } else { Tick::now() + LOOK_EVERY };
         }
-        if tally.rejected > 0 {
-            warn!(rejected = tally.rejected, "messages could not be used; they are kept");
+        self.rejected += tally.rejected;
+        if self.rejected > 0 && Tick::now() >= self.say_rejected_at {
+            warn!(rejected = self.rejected, "messages could not be used; they are kept");
+            (self.rejected, self.say_rejected_at) = (0, Tick::now() + SAY_REJECTED_EVERY);
         }
     }
 }
