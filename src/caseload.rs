@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::config::Contracts;
 use crate::domain::alert::{
-    Alert, AlertKind, Cause, Change, Resolution, Sight, assess, contact_due_at, next_deadline,
+    Alert, AlertKind, Cause, Change, Sight, assess, contact_due_at, next_deadline,
 };
 use crate::domain::attendance::PlacedEvent;
 use crate::domain::event::Event;
@@ -273,13 +273,10 @@ fn message(contract: &Contract, visit: &Visit, alert: &Alert, before: usize) -> 
     let (due_at, before) = (alert.due_at.timestamp_micros().to_string(), before.to_string());
     let visit_ref = alert.visit_ref.as_str();
     let kind = alert.kind.as_str();
+    let id = alert_id(&[contract.id.as_str(), &night, visit_ref, kind, &due_at, &before]);
+    let detail = wording::raised(contract, visit, alert);
+    let contract = contract.id.clone();
     AlertMessage {
-        alert_id: alert_id(&[contract.id.as_str(), &night, visit_ref, kind, &due_at, &before]),
-        kind: alert.kind,
-        severity: alert.kind.severity(),
-        state: State::Open,
-        contract: contract.id.clone(),
-        night: Some(visit.night),
         run: visit.plan.as_ref().and_then(|plan| plan.visit.run.clone()),
         visit_ref: Some(alert.visit_ref.clone()),
         client_ref: Some(visit.client.clone()),
@@ -288,10 +285,8 @@ fn message(contract: &Contract, visit: &Visit, alert: &Alert, before: usize) -> 
         present: Some(u32::from(visit.present)),
         carers_required: Some(u32::from(visit.carers_required)),
         raised_at: alert.raised_at,
-        due_at: alert.due_at,
         contact_due_at: contact_due_at(alert.kind, visit),
         unconfirmed: alert.unconfirmed,
-        resolution: alert.resolved.map(|(_, resolution): (Instant, Resolution)| resolution),
-        detail: wording::raised(contract, visit, alert),
+        ..AlertMessage::open(id, contract, alert.kind, visit.night, alert.due_at, detail)
     }
 }

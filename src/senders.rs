@@ -183,28 +183,13 @@ fn raise(
         }
         _ => format!("{word} {reference} has not been heard since {}", state.heard_at),
     };
+    let id = alert_id(&[contract.id.as_str(), word, reference, kind.as_str(), &micros]);
+    let night = contract.night_of(due_at);
     AlertMessage {
-        alert_id: alert_id(&[contract.id.as_str(), word, reference, kind.as_str(), &micros]),
-        kind,
-        severity: kind.severity(),
-        state: State::Open,
-        contract: contract.id.clone(),
-        night: Some(contract.night_of(due_at)),
-        run: None,
-        visit_ref: None,
-        client_ref: None,
         carer_ref: match sender {
             Sender::Carer(carer) => Some(carer.clone()),
             Sender::Device(_) => None,
         },
-        planned_start: None,
-        present: None,
-        carers_required: None,
-        raised_at: due_at,
-        due_at,
-        contact_due_at: None,
-        unconfirmed: false,
-        resolution: None,
-        detail,
+        ..AlertMessage::open(id, contract.id.clone(), kind, night, due_at, detail)
     }
 }

@@ -137,25 +137,7 @@ async fn look_at(
 
 fn no_plan(contract: &Contract, night: Night, due_at: Instant) -> AlertMessage {
     let kind = AlertKind::NoPlan;
-    AlertMessage {
-        alert_id: alert_id(&[contract.id.as_str(), &night.to_string(), kind.as_str()]),
-        kind,
-        severity: kind.severity(),
-        state: State::Open,
-        contract: contract.id.clone(),
-        night: Some(night),
-        run: None,
-        visit_ref: None,
-        client_ref: None,
-        carer_ref: None,
-        planned_start: None,
-        present: None,
-        carers_required: None,
-        raised_at: due_at,
-        due_at,
-        contact_due_at: None,
-        unconfirmed: false,
-        resolution: None,
-        detail: format!("no plan has come for the night of {night}: import the visits"),
-    }
+    let id = alert_id(&[contract.id.as_str(), &night.to_string(), kind.as_str()]);
+    let detail = format!("no plan has come for the night of {night}: import the visits");
+    AlertMessage::open(id, contract.id.clone(), kind, night, due_at, detail)
 }

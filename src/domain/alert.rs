@@ -7,10 +7,11 @@ use chrono::TimeDelta;
 
 use super::attendance::Attendance;
 use super::instant::{Instant, minutes};
+use super::judge::off_site;
 use super::plan::CancelledBy;
 use super::policy::{Contract, Policy};
 use super::refs::{CarerRef, VisitRef};
-use super::visit::{Reconciled, Visit, off_site};
+use super::visit::{Reconciled, Visit};
 use super::words::words;
 
 /// A coordinator has this long, from the planned start, to speak to the client (R23).

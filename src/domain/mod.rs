@@ -19,6 +19,7 @@ pub mod place;
 pub mod attendance;
 pub mod matching;
 pub mod visit;
+pub mod judge;
 pub mod overlap;
 pub mod alert;
 pub mod wording;

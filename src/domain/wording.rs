@@ -7,10 +7,11 @@ use super::attendance::Attendance;
 use super::calendar::local;
 use super::event::EventKind;
 use super::instant::Instant;
+use super::judge::off_site;
 use super::place::Whereabouts;
 use super::plan::CancelledBy;
 use super::policy::Contract;
-use super::visit::{Visit, off_site};
+use super::visit::Visit;
 
 /// An instant on the contract's wall clock.
 #[must_use]

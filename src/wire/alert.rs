@@ -75,6 +75,41 @@ pub struct AlertMessage {
     pub detail: String,
 }
 
+impl AlertMessage {
+    /// An open alert that is about no visit, due and raised at that instant.
+    #[must_use]
+    pub fn open(
+        alert_id: Uuid,
+        contract: ContractId,
+        kind: AlertKind,
+        night: NaiveDate,
+        due_at: Instant,
+        detail: String,
+    ) -> Self {
+        Self {
+            alert_id,
+            kind,
+            severity: kind.severity(),
+            state: State::Open,
+            contract,
+            night: Some(night),
+            run: None,
+            visit_ref: None,
+            client_ref: None,
+            carer_ref: None,
+            planned_start: None,
+            present: None,
+            carers_required: None,
+            raised_at: due_at,
+            due_at,
+            contact_due_at: None,
+            unconfirmed: false,
+            resolution: None,
+            detail,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::option;
