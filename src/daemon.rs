@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tracing::info;
+use tokio::time::timeout;
+use tracing::{info, warn};
 
 use crate::broker::{self, EmbeddedBroker};
 use crate::config::{BrokerKind, Secret, Settings};
@@ -21,6 +22,9 @@ use crate::writer::{BATCH_MAX, Outbox, Writer};
 /// What the embedded broker has not yet taken, the phones have: after a start they get this long to
 /// come back with it, and those who listen to alerts to listen again, before deadlines count (R25).
 const RECONNECT_WITHIN: Duration = Duration::from_secs(3);
+
+/// The longest that a stop waits for the broker to take what is in the outbox.
+const DELIVER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Where messages come from.
 enum Intake {
@@ -98,7 +102,7 @@ impl Daemon {
     ///
     /// # Errors
     /// When a task has died, which is a bug.
-    pub async fn stop(self) -> anyhow::Result<()> {
+    pub async fn stop(mut self) -> anyhow::Result<()> {
         let died = "a task of the daemon has died: please report it";
         let embedded = match self.intake {
             Intake::Embedded(broker) => {
@@ -115,7 +119,13 @@ impl Daemon {
         // from the outbox.
         self.drained.await.context(died)?;
         self.stop_delivering.send_replace(true);
-        self.deliverer.await.context(died)?;
+        if let Ok(stopped) = timeout(DELIVER_WITHIN, &mut self.deliverer).await {
+            stopped.context(died)?;
+        } else {
+            // The broker is away, or slow: what is left is sent after the next start.
+            self.deliverer.abort();
+            warn!("the broker does not take the last messages; they stay in the outbox");
+        }
         self.stop_publishing.send_replace(true);
         self.publisher.await.context(died)?;
         self.writer.await.context(died)?;
