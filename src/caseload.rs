@@ -11,7 +11,7 @@ use crate::domain::alert::{
     Alert, AlertKind, Cause, Change, Sight, assess, contact_due_at, next_deadline,
 };
 use crate::domain::attendance::PlacedEvent;
-use crate::domain::event::Event;
+use crate::domain::event::{Event, EventKind};
 use crate::domain::instant::Instant;
 use crate::domain::place::whereabouts;
 use crate::domain::policy::Contract;
@@ -111,12 +111,25 @@ pub async fn load(
     Ok(caseload)
 }
 
-/// Finds out where the carers have been who may be inside a home for too long at `now`.
+/// Finds out where the carers have been who may be inside a home for too long at `now`: those of the
+/// caseload, and those who check in by `events`, which are recorded but not in it yet.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn seen(db: &mut Db, caseload: &Caseload, now: Instant) -> Result<Seen, StoreError> {
+pub async fn seen(
+    db: &mut Db,
+    caseload: &Caseload,
+    events: &[&Event],
+    now: Instant,
+) -> Result<Seen, StoreError> {
     let mut after: BTreeMap<(ContractId, CarerRef), Instant> = BTreeMap::new();
+    let mut look_from = |contract: &ContractId, carer: &CarerRef, at: Instant| {
+        let since = after.entry((contract.clone(), carer.clone())).or_insert(at);
+        *since = (*since).min(at);
+    };
+    for event in events.iter().filter(|event| event.kind == EventKind::CheckIn) {
+        look_from(&event.contract, &event.carer_ref, event.effective_at());
+    }
     for case in caseload.values() {
         for visit in case.reconcile(now).visits {
             let allowed = case.contract.policy(visit.night).overdue_checkout;
@@ -124,9 +137,7 @@ pub async fn seen(db: &mut Db, caseload: &Caseload, now: Instant) -> Result<Seen
                 continue;
             }
             for event in visit.inside() {
-                let key = (case.key.contract.clone(), event.event.carer_ref.clone());
-                let since = after.entry(key).or_insert(event.effective_at);
-                *since = (*since).min(event.effective_at);
+                look_from(&case.key.contract, &event.event.carer_ref, event.effective_at);
             }
         }
     }

@@ -101,7 +101,7 @@ pub async fn record(
     let caseload = caseload::load(db, contracts, &keys).await?;
     evidence::insert(db, &inserted).await?;
     let mut desk = Desk { caseload, seen: Seen::new(), sight };
-    desk.seen = caseload::seen(db, &desk.caseload, now).await?;
+    desk.seen = caseload::seen(db, &desk.caseload, &events, now).await?;
     for ((_, decoded), place) in new.iter().zip(&places) {
         desk.take(decoded, place);
     }
@@ -356,7 +356,7 @@ impl Desk {
         let elsewhere = overdue.iter().filter(|key| !self.caseload.contains_key(key));
         let elsewhere = elsewhere.cloned().collect();
         self.caseload.extend(caseload::load(db, contracts, &elsewhere).await?);
-        self.seen = caseload::seen(db, &self.caseload, now).await?;
+        self.seen = caseload::seen(db, &self.caseload, &[], now).await?;
         for key in &overdue {
             if let Some(case) = self.caseload.get_mut(key) {
                 case.assess(now, Cause::Receipt, self.sight, &self.seen);

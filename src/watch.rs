@@ -45,7 +45,7 @@ pub async fn client_nights(
         return Ok(false);
     }
     let mut caseload = caseload::load(db, contracts, &keys).await?;
-    let seen = caseload::seen(db, &caseload, now).await?;
+    let seen = caseload::seen(db, &caseload, &[], now).await?;
     for case in caseload.values_mut() {
         case.assess(now, Cause::Time, sight, &seen);
     }

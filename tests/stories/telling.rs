@@ -180,3 +180,24 @@ async fn a_carer_who_does_not_come_out_is_looked_for() {
     check_order(&alerts);
     daemon.terminate().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_carer_who_has_moved_on_is_not_looked_for() {
+    let installation = Installation::embedded();
+    let daemon = installation.start().await;
+    let mut phone = installation.sender().await;
+    let start = ago(4 * 60 * 60);
+    installation.import("visits", VISITS, &[visit("A", start, 30, 1), visit("B", start, 30, 1)]);
+    // What ann did later arrives first; ben has been nowhere since.
+    let mut later = event("check_in", "C", ago(60 * 60));
+    later["client_ref"] = json!("client-C");
+    phone.say(ANN, &later).await;
+    phone.say(ANN, &event("check_in", "A", start)).await;
+    phone.say(BEN, &event("check_in", "B", start)).await;
+    daemon.terminate().await;
+    let looked_for = "SELECT count(*) FROM alert WHERE kind = 'overdue_checkout'";
+    assert_eq!(installation.number(looked_for).await, 1);
+    let about_ben = "SELECT count(*) FROM alert WHERE kind = 'overdue_checkout' \
+                     AND visit_ref = 'B' AND carer_ref = 'ben'";
+    assert_eq!(installation.number(about_ben).await, 1);
+}
