@@ -86,9 +86,9 @@ fn why_not(contract: &Contract, visit: &Visit) -> String {
         Some(statement) => {
             let event = &statement.event;
             let (at, carer) = (clock(contract.zone, event.effective_at), &event.event.carer_ref);
-            format!("not delivered: {} ({carer}, {at})", statement.reason.as_str())
+            format!("the carers say: {} ({carer}, {at})", statement.reason.as_str())
         }
-        None => "missed: nobody came".to_owned(),
+        None => "nobody came".to_owned(),
     }
 }
 
