@@ -284,7 +284,9 @@ fn message(contract: &Contract, visit: &Visit, alert: &Alert, before: usize) -> 
     let (due_at, before) = (alert.due_at.timestamp_micros().to_string(), before.to_string());
     let visit_ref = alert.visit_ref.as_str();
     let kind = alert.kind.as_str();
-    let id = alert_id(&[contract.id.as_str(), &night, visit_ref, kind, &due_at, &before]);
+    // A visit that moves to another client takes its name along, and its alerts are others.
+    let client = visit.client.as_str();
+    let id = alert_id(&[contract.id.as_str(), &night, client, visit_ref, kind, &due_at, &before]);
     let detail = wording::raised(contract, visit, alert);
     let contract = contract.id.clone();
     AlertMessage {

@@ -106,7 +106,6 @@ pub async fn record(
         desk.take(decoded, place);
     }
     desk.follow_carers(db, contracts, &new, now).await?;
-    follow_names(db, contracts, &new, now).await?;
     senders::save(db, contracts, heard, now).await?;
 
     let nights: Nights<'_> =
@@ -137,6 +136,8 @@ pub async fn record(
     }
     outbox::add(db, &receipts, now).await?;
     caseload::save(db, &desk.caseload, now).await?;
+    // After that: nights that are to be looked at again stay so.
+    follow_names(db, contracts, &new, now).await?;
     Ok(tally)
 }
 

@@ -14,7 +14,7 @@ use crate::domain::visit::PlanRow;
 use crate::store::cases::CaseKey;
 use crate::store::evidence::Recorded;
 use crate::store::registers::{RegisterKind, Wanted};
-use crate::store::{Db, StoreError, evidence, plan, registers};
+use crate::store::{Db, StoreError, alerts, evidence, plan, registers};
 
 /// As much of a contract's plan and evidence as some events need.
 #[derive(Default)]
@@ -197,6 +197,7 @@ async fn move_all(
     let events: Vec<&Event> = recorded.iter().map(|recorded| &recorded.event).collect();
     let places = place_all(db, contracts, &events).await?;
     let mut moved = BTreeSet::new();
+    let mut carers = BTreeSet::new();
     for (recorded, place) in recorded.iter().zip(&places) {
         let contract = recorded.event.contract.clone();
         let before = recorded.client.clone().map(|client| (client, recorded.night));
@@ -215,6 +216,11 @@ async fn move_all(
         for (client, night) in before.into_iter().chain(after) {
             touched.insert(CaseKey { contract: contract.clone(), night, client }, now);
         }
+        carers.insert((contract, recorded.event.carer_ref.clone()));
+    }
+    // An event that has come to another home ends `overdue_checkout` about its carer (R21).
+    if !carers.is_empty() {
+        touched.extend(alerts::overdue_of(db, &carers).await?.into_iter().map(|key| (key, now)));
     }
     Ok(moved)
 }

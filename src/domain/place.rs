@@ -69,7 +69,10 @@ pub fn place(contract: &Contract, event: &Event, book: &impl Book, registers: &R
         let visit_ref = Some(visit_ref.clone());
         return Place::At { client, night, visit_ref, by: PlacedBy::Correction };
     }
-    let by_visit = || Some(visit_of(contract, book, event.visit_ref.as_ref()?)?.0);
+    // Where an event was placed before says nothing about where it belongs.
+    let own = |name: &VisitRef| name.unplanned_event() == Some(event.event_id);
+    let names = event.visit_ref.as_ref().filter(|name| !own(name));
+    let by_visit = || Some(visit_of(contract, book, names?)?.0);
     let by_tag = || registers.tag(event.tag.as_ref()?, date).cloned();
     let by_device = || match &event.sender {
         Sender::Device(device) => registers.device(device, date).cloned(),

@@ -78,7 +78,8 @@ pub fn message(event: &Event) -> (Instant, Evidence) {
     (event.received_at, Evidence::Event(Box::new(event.clone())))
 }
 
-fn contract(unit: Unit, dated_by: DatedBy, together: bool) -> Arc<Contract> {
+/// A small contract.
+pub fn contract(unit: Unit, dated_by: DatedBy, together: bool) -> Arc<Contract> {
     let policy = Policy {
         effective_from: None,
         service_hours: ServiceHours {
