@@ -428,13 +428,11 @@ impl Daemon {
     }
 
     /// The open alerts about visits: one at most of a visit and kind, and of the five that exclude
-    /// each other (R21). `off_site` waits for a coordinator, at the client's where it was raised:
-    /// of that, one at most at each.
+    /// each other (R21).
     async fn open(&self) -> Result<Open, TestCaseError> {
         let mut tx = self.store.read().await.unwrap();
-        let found: Vec<(String, String, String)> = sqlx::query_as(
-            "SELECT visit_ref, client_ref, kind FROM alert WHERE resolved_at IS NULL \
-             AND visit_ref IS NOT NULL",
+        let found: Vec<(String, String)> = sqlx::query_as(
+            "SELECT visit_ref, kind FROM alert WHERE resolved_at IS NULL AND visit_ref IS NOT NULL",
         )
         .fetch_all(&mut *tx)
         .await
@@ -442,12 +440,11 @@ impl Daemon {
         let mut open = Open::new();
         let mut kinds = BTreeSet::new();
         let mut exclusive = BTreeSet::new();
-        for (visit_ref, client, kind) in found {
+        for (visit_ref, kind) in found {
             let kind: AlertKind = kind.parse().unwrap();
             let alone = !kind.is_exclusive() || exclusive.insert(visit_ref.clone());
             prop_assert!(alone, "two of the five are open for {visit_ref}");
-            let at = (kind == AlertKind::OffSite).then_some(client);
-            let once = kinds.insert((visit_ref.clone(), kind.as_str(), at));
+            let once = kinds.insert((visit_ref.clone(), kind.as_str()));
             prop_assert!(once, "{} is open twice for {visit_ref}", kind.as_str());
             open.insert((visit_ref, kind));
         }

@@ -216,7 +216,7 @@ pub fn assess(
     // An alert whose visit is not in this night any more has nothing to rest on.
     for (index, alert) in alerts.iter().enumerate() {
         let gone = !night.visits.iter().any(|visit| visit.is_named(&alert.visit_ref));
-        if alert.resolved.is_none() && gone && alert.kind != AlertKind::OffSite {
+        if alert.resolved.is_none() && gone {
             changes.push(Change::Resolve { index, resolution: Resolution::Over });
         }
     }
