@@ -13,14 +13,14 @@ use crate::config::Contracts;
 use crate::domain::alert::{Cause, Sight};
 use crate::domain::event::Sender;
 use crate::domain::instant::Instant;
-use crate::domain::place::Place;
+use crate::domain::place::{Place, PlacedBy};
 use crate::domain::refs::{CarerRef, ContractId, EventId, VisitRef};
 use crate::domain::visit::{Reconciled, Visit};
 use crate::message::Message;
 use crate::placing::{place_all, place_anew};
 use crate::senders;
 use crate::store::cases::CaseKey;
-use crate::store::evidence::{NewEvent, Unusable, hex};
+use crate::store::evidence::{Known, NewEvent, Unusable, hex};
 use crate::store::{Db, StoreError, alerts, cases, evidence, outbox};
 use crate::wire::payload::{Decoded, decode};
 use crate::wire::receipt::{Placed, Receipt};
@@ -44,11 +44,19 @@ enum Said {
     /// A new event, by its place among the new ones.
     New(usize),
     /// An event that is there already.
-    Again(Box<Decoded>, Instant),
+    Again(Box<Decoded>, First),
     /// Nothing that can be used.
     Unusable(Rejection),
     /// How a unit is: no event.
     Status,
+}
+
+/// Where an event that is said again was said first.
+enum First {
+    /// In an earlier batch.
+    Before(Known),
+    /// In this one, by its place among the new ones.
+    Now(usize),
 }
 
 /// The client nights in which the batch's events are, and what is known about them.
@@ -75,7 +83,7 @@ pub async fn record(
     let mut heard = senders::Heard::default();
     let decoded: Vec<Result<Option<Decoded>, Rejection>> =
         messages.iter().map(|message| read(message, knows, &mut heard)).collect();
-    let (mut said, new) = sort_out(db, decoded).await?;
+    let (said, new) = sort_out(db, decoded).await?;
 
     let events: Vec<_> = new.iter().map(|(_, decoded)| &decoded.event).collect();
     let places = place_all(db, contracts, &events).await?;
@@ -97,9 +105,14 @@ pub async fn record(
     for ((_, decoded), place) in new.iter().zip(&places) {
         keys.extend(case_of(decoded, place));
     }
-    let again = duplicates(db, &said, &new, &places, &mut keys).await?;
+    for said in &said {
+        if let Said::Again(decoded, first) = said {
+            keys.extend(case_of(decoded, &first_said(decoded, first, &new, &places).1));
+        }
+    }
     let caseload = caseload::load(db, contracts, &keys).await?;
     evidence::insert(db, &inserted).await?;
+    evidence::count_duplicates(db, &repeated(&said)).await?;
     let mut desk = Desk { caseload, seen: Seen::new(), sight };
     desk.seen = caseload::seen(db, &desk.caseload, &events, now).await?;
     for ((_, decoded), place) in new.iter().zip(&places) {
@@ -112,17 +125,17 @@ pub async fn record(
         desk.caseload.iter().map(|(key, case)| (key, case.reconcile(now))).collect();
     let mut tally = Tally::default();
     let mut receipts = Vec::new();
-    for (index, (message, said)) in messages.iter().zip(&mut said).enumerate() {
+    for (message, said) in messages.iter().zip(&said) {
         let receipt = match said {
             Said::Status => continue,
             Said::New(at) => {
                 tally.accepted += 1;
                 Receipt::accepted(&new[*at].1, placed(&nights, &new[*at].1, &places[*at]))
             }
-            Said::Again(decoded, first_received_at) => {
+            Said::Again(decoded, first) => {
                 tally.duplicate += 1;
-                let place = again.get(&index).unwrap_or(&Place::Unplaced);
-                Receipt::duplicate(decoded, *first_received_at, placed(&nights, decoded, place))
+                let (received_at, place) = first_said(decoded, first, &new, &places);
+                Receipt::duplicate(decoded, received_at, placed(&nights, decoded, &place))
             }
             Said::Unusable(rejection) => {
                 tally.rejected += 1;
@@ -193,14 +206,10 @@ async fn sort_out(
     decoded: Vec<Result<Option<Decoded>, Rejection>>,
 ) -> Result<(Vec<Said>, Vec<(usize, Decoded)>), StoreError> {
     let ids = decoded.iter().flatten().flatten().map(id_of).collect();
-    let mut known: BTreeMap<_, (String, Instant)> = evidence::known(db, &ids)
-        .await?
-        .into_iter()
-        .map(|(id, known)| (id, (known.content, known.received_at)))
-        .collect();
+    let recorded = evidence::known(db, &ids).await?;
+    let mut in_batch: BTreeMap<(ContractId, EventId), usize> = BTreeMap::new();
     let mut said = Vec::with_capacity(decoded.len());
-    let mut new = Vec::new();
-    let mut duplicates = Vec::new();
+    let mut new: Vec<(usize, Decoded)> = Vec::new();
     for (index, decoded) in decoded.into_iter().enumerate() {
         let decoded = match decoded {
             Ok(Some(decoded)) => decoded,
@@ -213,23 +222,37 @@ async fn sort_out(
                 continue;
             }
         };
-        let event = &decoded.event;
-        let content = hex(&decoded.content);
-        match known.get(&id_of(&decoded)) {
-            None => {
-                known.insert(id_of(&decoded), (content, event.received_at));
+        let id = id_of(&decoded);
+        let first = match (recorded.get(&id), in_batch.get(&id)) {
+            (Some(known), _) => First::Before(known.clone()),
+            (None, Some(at)) => First::Now(*at),
+            (None, None) => {
+                in_batch.insert(id, new.len());
                 said.push(Said::New(new.len()));
                 new.push((index, decoded));
+                continue;
             }
-            Some((first, received_at)) if *first == content => {
-                duplicates.push(id_of(&decoded));
-                said.push(Said::Again(Box::new(decoded), *received_at));
-            }
-            Some(_) => said.push(Said::Unusable(decoded.reused())),
-        }
+        };
+        let same = match &first {
+            First::Before(known) => known.content == hex(&decoded.content),
+            First::Now(at) => new[*at].1.content == decoded.content,
+        };
+        said.push(if same {
+            Said::Again(Box::new(decoded), first)
+        } else {
+            Said::Unusable(decoded.reused())
+        });
     }
-    evidence::count_duplicates(db, &duplicates).await?;
     Ok((said, new))
+}
+
+/// The events that were said again, once for each time.
+fn repeated(said: &[Said]) -> Vec<(ContractId, EventId)> {
+    let again = said.iter().filter_map(|said| match said {
+        Said::Again(decoded, _) => Some(id_of(decoded)),
+        _ => None,
+    });
+    again.collect()
 }
 
 fn id_of(decoded: &Decoded) -> (ContractId, EventId) {
@@ -247,39 +270,25 @@ fn case_of(decoded: &Decoded, place: &Place) -> Option<CaseKey> {
     }
 }
 
-/// Where the events are that were said again, by the place of the message; their client nights are
-/// added to `keys`.
-async fn duplicates(
-    db: &mut Db,
-    said: &[Said],
+/// When an event that is said again was received first, and where it belongs.
+fn first_said(
+    decoded: &Decoded,
+    first: &First,
     new: &[(usize, Decoded)],
     places: &[Place],
-    keys: &mut BTreeSet<CaseKey>,
-) -> Result<BTreeMap<usize, Place>, StoreError> {
-    let again = |said: &Said| match said {
-        Said::Again(decoded, _) => Some(id_of(decoded)),
-        _ => None,
-    };
-    let known = evidence::known(db, &said.iter().filter_map(again).collect()).await?;
-    let mut found = BTreeMap::new();
-    for (index, said) in said.iter().enumerate() {
-        let Said::Again(decoded, _) = said else { continue };
-        let id = id_of(decoded);
-        let in_batch = new.iter().position(|(_, other)| id_of(other) == id);
-        let place = match (in_batch, known.get(&id).and_then(|known| known.case.clone())) {
-            (Some(at), _) => places[at].clone(),
-            (None, Some((client, night))) => Place::At {
+) -> (Instant, Place) {
+    match first {
+        First::Now(at) => (new[*at].1.event.received_at, places[*at].clone()),
+        First::Before(known) => {
+            let place = known.case.clone().map_or(Place::Unplaced, |(client, night)| Place::At {
                 client,
                 night,
                 visit_ref: decoded.event.visit_ref.clone(),
-                by: crate::domain::place::PlacedBy::Client,
-            },
-            (None, None) => Place::Unplaced,
-        };
-        keys.extend(case_of(decoded, &place));
-        found.insert(index, place);
+                by: PlacedBy::Client,
+            });
+            (known.received_at, place)
+        }
     }
-    Ok(found)
 }
 
 /// After a visit has appeared by its first event, events that name it and say no client belong
