@@ -89,8 +89,6 @@ pub struct ToApply {
     pub kind: String,
     /// How far its consequences have been drawn.
     pub applied_to: i64,
-    /// When it came into force, in microseconds.
-    pub committed_at: i64,
 }
 
 /// The oldest import whose consequences have not all been drawn.
@@ -99,7 +97,7 @@ pub struct ToApply {
 /// When the database fails.
 pub async fn to_apply(db: &mut Db) -> Result<Option<ToApply>, StoreError> {
     Ok(sqlx::query_as(
-        "SELECT id, kind, applied_to, committed_at FROM import \
+        "SELECT id, kind, applied_to FROM import \
          WHERE seq IS NOT NULL AND applied_at IS NULL ORDER BY seq LIMIT 1",
     )
     .fetch_optional(db)
