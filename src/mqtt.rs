@@ -24,6 +24,7 @@ use tokio::time::sleep;
 
 use crate::backoff::Backoff;
 use crate::message::Inbound;
+use crate::wire::topic::{self, DEVICE_STATUS_FILTER, EVENT_FILTERS};
 use connection::{Ended, connection};
 pub(crate) use trouble::Trouble;
 
@@ -43,11 +44,7 @@ pub(crate) const KEEP_ALIVE_SECONDS: u16 = 20;
 /// The longest that connecting may take.
 pub(crate) const CONNECT_SECONDS_MAX: u64 = 10;
 /// The topics under which phones and devices speak to the daemon.
-pub(crate) const INTAKE: [&str; 3] = [
-    "nightrun/v1/+/carer/+/event",
-    "nightrun/v1/+/device/+/event",
-    "nightrun/v1/+/device/+/status",
-];
+pub(crate) const INTAKE: [&str; 3] = [EVENT_FILTERS[0], EVENT_FILTERS[1], DEVICE_STATUS_FILTER];
 
 /// Which broker, and as whom.
 #[derive(Clone)]
@@ -101,11 +98,11 @@ impl BrokerSession {
     }
 
     pub(crate) fn status_topic(&self) -> String {
-        format!("nightrun/v1/daemon/{}/status", self.instance)
+        topic::daemon_status(&self.instance)
     }
 
     fn marker_topic(&self) -> String {
-        format!("nightrun/v1/daemon/{}/marker", self.instance)
+        topic::daemon_marker(&self.instance)
     }
 }
 

@@ -13,7 +13,7 @@ mod window;
 use std::pin::pin;
 use std::time::Duration;
 
-use chrono::SecondsFormat;
+use chrono::SubsecRound;
 use rumqttc::ConnectReturnCode::RetainNotSupported;
 use rumqttc::{
     AsyncClient, ClientBuildError, ConnAck, ConnectionError, Event, EventLoop, LastWill,
@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::backoff::Backoff;
 use crate::clock;
 use crate::mqtt::{BrokerSession, Trouble, stopped};
+use crate::wire::status::DaemonStatus;
 use window::Window;
 
 /// Messages that may be on their way to the broker at one time.
@@ -32,8 +33,10 @@ pub const IN_FLIGHT_MAX: u16 = 100;
 /// The longest that a stop waits for what is on its way.
 pub const FLUSH_SECONDS_MAX: u64 = 5;
 
-/// What the daemon's status says when it does not run.
-const OFFLINE: &str = r#"{"state":"offline"}"#;
+/// What the daemon's status says.
+fn status(status: DaemonStatus) -> String {
+    serde_json::to_string(&status).unwrap_or_default()
+}
 
 /// A message to be published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -235,7 +238,8 @@ impl Publisher<'_> {
         options.set_read_batch_size(1);
         let topic = self.settings.status_topic();
         if !self.retains_nothing {
-            options.set_last_will(LastWill::new(topic, OFFLINE, QoS::AtLeastOnce, true, None));
+            let offline = status(DaemonStatus::Offline);
+            options.set_last_will(LastWill::new(topic, offline, QoS::AtLeastOnce, true, None));
         }
         // Unbounded in form only: the window bounds it.
         AsyncClient::builder(options).unbounded().try_build()
@@ -253,14 +257,14 @@ impl Publisher<'_> {
         let BrokerSession { host, port, .. } = self.settings;
         let unsent = self.window.len();
         tracing::info!(host, port, unsent, "connected to the broker, to publish");
-        let since = clock::now().to_rfc3339_opts(SecondsFormat::Secs, true);
-        let online = format!(r#"{{"state":"online","since":"{since}"}}"#);
+        let online = status(DaemonStatus::Online { since: clock::now().trunc_subsecs(0) });
         self.window.begin(connack, &self.settings.status_topic(), &online, client);
     }
 
     /// Says offline, and disconnects when the broker has that.
     fn leave(&mut self, client: &AsyncClient) {
-        self.window.say(&self.settings.status_topic(), OFFLINE, client);
+        let offline = status(DaemonStatus::Offline);
+        self.window.say(&self.settings.status_topic(), &offline, client);
         if let Err(error) = client.try_disconnect() {
             tracing::debug!("the DISCONNECT was not queued: {error}");
         }

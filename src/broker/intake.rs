@@ -23,6 +23,7 @@ use super::COMMIT_SECONDS_MAX;
 use crate::clock;
 use crate::message::{Ack, Inbound, Message};
 use crate::mqtt::INTAKE;
+use crate::wire::topic::DEVICE_STATUS_FILTER;
 
 /// What the broker does in the name of this daemon.
 pub(super) struct Intake {
@@ -125,7 +126,7 @@ impl Intake {
     fn connected(&self, event: ClientConnectEvent) {
         let will = event
             .will_topic
-            .filter(|topic| rumqttc::matches(topic, INTAKE[2]))
+            .filter(|topic| rumqttc::matches(topic, DEVICE_STATUS_FILTER))
             .map(|topic| (topic.to_string(), event.will_payload.unwrap_or_default().into()));
         lock(&self.wills).entry(event.client_id).or_default().push_back(will);
     }

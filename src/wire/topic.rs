@@ -157,12 +157,6 @@ pub fn daemon_marker(instance: &str) -> String {
     format!("nightrun/v1/daemon/{instance}/marker")
 }
 
-/// The filter as several daemons share it, each message going to one of them.
-#[must_use]
-pub fn shared(group: &str, filter: &str) -> String {
-    format!("$share/{group}/{filter}")
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -246,7 +240,6 @@ mod tests {
         );
         assert_eq!(daemon_status("nightrun"), "nightrun/v1/daemon/nightrun/status");
         assert_eq!(daemon_marker("nightrun"), "nightrun/v1/daemon/nightrun/marker");
-        assert_eq!(shared("g", EVENT_FILTERS[0]), "$share/g/nightrun/v1/+/carer/+/event");
     }
 
     proptest! {
