@@ -8,8 +8,10 @@
 
 pub mod alerts;
 pub mod cases;
+pub mod daemons;
 pub mod evidence;
 pub mod imports;
+pub mod lock;
 pub mod outbox;
 pub mod plan;
 pub mod registers;
