@@ -23,7 +23,7 @@ use std::time::Duration;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::{Connection, Sqlite, SqliteConnection, Transaction};
 
 use crate::domain::calendar::Night;
 use crate::domain::instant::Instant;
@@ -70,7 +70,7 @@ pub enum StoreError {
     )]
     Migrate(#[from] sqlx::migrate::MigrateError),
     /// A statement failed.
-    #[error("the database failed: {0}")]
+    #[error("the database failed: {0}{advice}", advice = advice(.0))]
     Failed(#[from] sqlx::Error),
     /// A row holds what nightrun never writes.
     #[error("the database holds what nightrun never writes ({0}): restore it from a backup")]
@@ -80,6 +80,19 @@ pub enum StoreError {
 impl From<BadReference> for StoreError {
     fn from(bad: BadReference) -> Self {
         Self::Foreign(bad.to_string())
+    }
+}
+
+/// What to do about it, where SQLite's result code says what is wrong.
+fn advice(failed: &sqlx::Error) -> &'static str {
+    let code = failed.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    match code.and_then(|code| code.parse::<i32>().ok()).map(|code| code & 0xff) {
+        Some(5 | 6) => "; another program has locked it: end that program, or wait for it",
+        Some(8 | 14) => "; see that the daemon's user may write the file and its folder",
+        Some(10) => "; see whether its disk is full, or failing (dmesg)",
+        Some(11 | 26) => "; it is damaged: restore it from a backup",
+        Some(13) => "; make room on its disk",
+        _ => "",
     }
 }
 
@@ -106,13 +119,16 @@ impl Store {
             .pragma("cache_size", CACHE_KIB)
             .row_buffer_size(ROWS_AHEAD)
             .busy_timeout(BUSY_TIMEOUT);
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(options.clone())
-            .await
-            .map_err(cannot)?;
+        let pool = || {
+            // SQLite ends a transaction by itself when the disk fails it; the library cannot end it
+            // again, and would count it as open on this connection for ever.
+            SqlitePoolOptions::new()
+                .before_acquire(|db, _| Box::pin(async { Ok(!db.is_in_transaction()) }))
+        };
+        let writer =
+            pool().max_connections(1).connect_with(options.clone()).await.map_err(cannot)?;
         sqlx::migrate!("migrations/sqlite").run(&writer).await?;
-        let reader = SqlitePoolOptions::new()
+        let reader = pool()
             .max_connections(READERS_MAX)
             .connect_with(options.read_only(true).create_if_missing(false))
             .await
