@@ -85,12 +85,13 @@ impl Daemon {
             publish::run(&of_publisher, to_publish, report, publishing).await;
         });
         let (stop_delivering, delivering) = watch::channel(false);
-        let deliverer =
-            tokio::spawn(deliver::run(store.clone(), Arc::clone(&outbox), outgoing, delivering));
+        // With the broker inside, who listens to alerts has to come back first as well.
         let grace = match intake {
             Intake::Embedded(_) => RECONNECT_WITHIN,
             Intake::Session { .. } => Duration::ZERO,
         };
+        let deliver = deliver::run(store.clone(), Arc::clone(&outbox), outgoing, grace, delivering);
+        let deliverer = tokio::spawn(deliver);
         let contracts = Arc::new(settings.contracts.clone());
         let heard = daemons::phones_heard(&mut *store.read().await?).await?;
         let hearing = Hearing::starting(grace, Arc::clone(&health), clock::now(), heard);

@@ -1,7 +1,8 @@
 //! The deliverer: takes what is in the outbox to the publisher, in order.
 //!
 //! A message leaves the outbox when the writer learns that the broker has it; until then it is
-//! handed on once, and after a restart again.
+//! handed on once, and after a restart again. After a start, alerts wait until those who listen to
+//! them have had time to come back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tracing::error;
 use crate::clock;
 use crate::publish::Outgoing;
 use crate::store::{Store, StoreError, outbox};
+use crate::wire::topic;
 use crate::writer::Outbox;
 
 /// How often the outbox is looked at if nobody says that there is something new: another program may
@@ -23,19 +25,23 @@ const PUT_OFF_EVERY: Duration = Duration::from_secs(10);
 /// The pause after the database has failed.
 const FAILED_FOR: Duration = Duration::from_secs(1);
 
-/// Hands on messages until `shutdown` is true and nothing is left to hand on, or the publisher has
-/// gone.
+/// Hands on messages, alerts `alerts_after` the start, until `shutdown` is true and nothing is left
+/// to hand on, or the publisher has gone.
 pub async fn run(
     store: Store,
     shared: Arc<Outbox>,
     outgoing: mpsc::Sender<Outgoing>,
+    alerts_after: Duration,
     mut shutdown: watch::Receiver<bool>,
 ) {
     let mut after = 0;
-    let mut from_start_at = Tick::now();
+    let alerts_from = Tick::now() + alerts_after;
+    let mut alerts_wait = true;
+    let mut from_start_at = alerts_from;
     loop {
         if Tick::now() >= from_start_at {
             (after, from_start_at) = (0, Tick::now() + PUT_OFF_EVERY);
+            alerts_wait = Tick::now() < alerts_from;
         }
         match take(&store, &mut after).await {
             Ok(messages) if messages.is_empty() && *shutdown.borrow() => return,
@@ -48,6 +54,9 @@ pub async fn run(
             }
             Ok(messages) => {
                 for message in messages {
+                    if alerts_wait && topic::is_alert(&message.topic) {
+                        continue;
+                    }
                     if !shared.in_hand().insert(message.id) {
                         continue;
                     }

@@ -18,6 +18,7 @@ mod resume;
 mod trouble;
 
 use std::fmt;
+use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
 
 use rumqttc::MqttOptions;
@@ -181,8 +182,9 @@ struct Known {
     marker_refused: bool,
     /// How many messages the broker has dropped, as it says, and when the log spoke of it.
     dropped: Option<(u64, Tick)>,
-    /// The trouble that was last written to the log: each is written once, not at every attempt.
-    reported: Option<String>,
+    /// The kind of trouble that was last written to the log: each is written once, not at every
+    /// attempt, in whatever words the attempts fail.
+    reported: Option<Discriminant<Trouble>>,
 }
 
 impl Known {
@@ -208,7 +210,7 @@ impl Known {
     fn report(&mut self, settings: &BrokerSession, trouble: &Trouble, pause: Duration) {
         let BrokerSession { host, port, client_id, .. } = settings;
         let text = trouble.to_string();
-        if self.hears == Hears::Nothing && self.reported.as_deref() == Some(&text) {
+        if self.hears == Hears::Nothing && self.reported == Some(discriminant(trouble)) {
             tracing::debug!(host, port, ?pause, "still no session with the broker: {text}");
             return;
         }
@@ -217,6 +219,6 @@ impl Known {
         } else {
             tracing::error!(host, port, client_id, ?pause, "no session with the broker: {text}");
         }
-        self.reported = Some(text);
+        self.reported = Some(discriminant(trouble));
     }
 }

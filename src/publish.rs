@@ -10,6 +10,7 @@
 
 mod window;
 
+use std::mem::discriminant;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -30,6 +31,9 @@ use window::Window;
 
 /// Messages that may be on their way to the broker at one time.
 pub const IN_FLIGHT_MAX: u16 = 100;
+/// The longest that the broker may leave everything unanswered that is on its way, before the
+/// connection is held to be dead and made anew: an alert must not wait for the keep-alive.
+pub const ANSWER_SECONDS_MAX: u64 = 5;
 /// The longest that a stop waits for what is on its way.
 pub const FLUSH_SECONDS_MAX: u64 = 5;
 
@@ -82,12 +86,12 @@ pub async fn run(
             backoff.reset();
         }
         let pause = trouble.pause(&mut backoff);
-        let text = trouble.to_string();
-        if had_worked || reported.as_ref() != Some(&text) {
+        // Once, not at every attempt, in whatever words the attempts fail.
+        if had_worked || reported != Some(discriminant(&trouble)) {
             let client_id = client_id(settings);
             let unsent = publisher.window.len();
-            tracing::warn!(client_id, unsent, ?pause, "receipts and alerts wait: {text}");
-            reported = Some(text);
+            tracing::warn!(client_id, unsent, ?pause, "receipts and alerts wait: {trouble}");
+            reported = Some(discriminant(&trouble));
         }
         let mut until = Instant::now() + pause;
         if let Some(by) = publisher.stop_by {
@@ -103,6 +107,10 @@ pub async fn run(
             () = sleep_until(until) => {}
         }
     }
+}
+
+fn until_answered() -> Instant {
+    Instant::now() + Duration::from_secs(ANSWER_SECONDS_MAX)
 }
 
 fn client_id(settings: &BrokerSession) -> String {
@@ -122,6 +130,7 @@ enum Step {
     NoMore,
     Stop,
     Late,
+    Unanswered,
     Deaf,
     Reported,
 }
@@ -154,6 +163,7 @@ impl Publisher<'_> {
         let mut had_worked = false;
         let mut no_more = false;
         let mut leaving = false;
+        let mut answer_by = Instant::now();
         loop {
             let mut poll = pin!(eventloop.poll());
             let event = loop {
@@ -175,10 +185,18 @@ impl Publisher<'_> {
                         next.map_or(Step::NoMore, Step::Taken)
                     }
                     event = &mut poll => Step::Polled(Box::new(event)),
+                    () = sleep_until(answer_by), if connected && self.window.len() > 0 => {
+                        Step::Unanswered
+                    }
                 };
                 match step {
                     Step::Polled(event) => break *event,
-                    Step::Taken(message) => self.window.take(message, &client),
+                    Step::Taken(message) => {
+                        if self.window.len() == 0 {
+                            answer_by = until_answered();
+                        }
+                        self.window.take(message, &client);
+                    }
                     Step::Stop => self.stop(outgoing),
                     Step::NoMore => {
                         no_more = true;
@@ -193,6 +211,12 @@ impl Publisher<'_> {
                         );
                         return None;
                     }
+                    Step::Unanswered => {
+                        let trouble = Trouble::Broken(format!(
+                            "the broker has answered nothing for {ANSWER_SECONDS_MAX} s"
+                        ));
+                        return Some(Broken { trouble, had_worked });
+                    }
                     Step::Deaf => return None,
                     Step::Reported => {}
                 }
@@ -206,10 +230,12 @@ impl Publisher<'_> {
                 Ok(Event::Outgoing(Sent::Publish(packet))) => self.window.sent(packet),
                 Ok(Event::Incoming(Packet::ConnAck(connack))) => {
                     connected = true;
+                    answer_by = until_answered();
                     self.begin(&connack, &client);
                 }
                 Ok(Event::Incoming(Packet::PubAck(puback))) => {
                     had_worked = true;
+                    answer_by = until_answered();
                     self.window.answered(&puback);
                 }
                 Ok(_) => {}
