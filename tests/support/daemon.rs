@@ -69,7 +69,12 @@ impl Installation {
 
     /// With another broker.
     pub fn at(broker: &Mosquitto) -> Self {
-        Self::with(broker.port, &format!("url = \"mqtt://127.0.0.1:{}\"", broker.port))
+        Self::at_port(broker.port)
+    }
+
+    /// With another broker, or what leads to it, on this port.
+    pub fn at_port(port: u16) -> Self {
+        Self::with(port, &format!("url = \"mqtt://127.0.0.1:{port}\""))
     }
 
     fn with(port: u16, broker: &str) -> Self {
@@ -195,17 +200,7 @@ impl Installation {
 
     /// Starts the daemon.
     pub fn spawn(&self) -> Daemon {
-        let mut child = self.command(["serve"]).spawn().expect("it starts");
-        let log = Arc::new(Log::default());
-        let lines = BufReader::new(child.stderr.take().expect("its log")).lines();
-        let reader = Arc::clone(&log);
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                reader.push(line);
-            }
-            reader.end();
-        });
-        Daemon { child: Process(child), log }
+        Daemon::run(self.command(["serve"]))
     }
 
     /// Somebody who hears every alert.
@@ -287,16 +282,21 @@ impl Log {
         self.news.notify_all();
     }
 
-    /// When a line with these words came.
-    fn find(&self, words: &str) -> Instant {
+    /// When a line with these words came for the n-th time.
+    fn find(&self, words: &str, times: usize) -> Instant {
         let give_up_at = Tick::now() + PATIENCE;
         let mut lines = self.lines.lock().expect("no panic");
         loop {
-            if let Some((at, _)) = lines.0.iter().find(|(_, line)| line.contains(words)) {
+            let mut found = lines.0.iter().filter(|(_, line)| line.contains(words));
+            if let Some((at, _)) = found.nth(times - 1) {
                 return *at;
             }
             let left = give_up_at.saturating_duration_since(Tick::now());
-            assert!(!lines.1 && !left.is_zero(), "{words:?} was not logged: {:#?}", lines.0);
+            if lines.1 || left.is_zero() {
+                // The log is still to be shown.
+                drop(lines);
+                panic!("{words:?} was not logged {times} times");
+            }
             lines = self.news.wait_timeout(lines, left).expect("no panic").0;
         }
     }
@@ -330,10 +330,30 @@ pub struct Daemon {
 }
 
 impl Daemon {
+    /// Runs what [`Installation::command`] gives, or something that runs it.
+    pub fn run(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("it starts");
+        let log = Arc::new(Log::default());
+        let lines = BufReader::new(child.stderr.take().expect("its log")).lines();
+        let reader = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                reader.push(line);
+            }
+            reader.end();
+        });
+        Self { child: Process(child), log }
+    }
+
     /// Waits until it has logged these words; when it did.
     pub async fn logged(&self, words: &'static str) -> Instant {
+        self.logged_times(words, 1).await
+    }
+
+    /// Waits until it has logged these words so many times; when it did.
+    pub async fn logged_times(&self, words: &'static str, times: usize) -> Instant {
         let log = Arc::clone(&self.log);
-        tokio::task::spawn_blocking(move || log.find(words)).await.expect("it is logged")
+        tokio::task::spawn_blocking(move || log.find(words, times)).await.expect("it is logged")
     }
 
     /// Waits until it hears; since when it does.
@@ -345,6 +365,17 @@ impl Daemon {
     pub fn log(&self) -> String {
         let lines = self.log.lines.lock().expect("no panic");
         by_line(lines.0.iter().map(|(_, line)| line))
+    }
+
+    /// The lines that it has logged with these words, and when.
+    pub fn times_logged(&self, words: &str) -> Vec<(Instant, String)> {
+        let lines = self.log.lines.lock().expect("no panic");
+        lines.0.iter().filter(|(_, line)| line.contains(words)).cloned().collect()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.0.id()
     }
 
     /// Kills it as a power cut would.

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test uses its part of it")]
 
 pub mod daemon;
+pub mod disk;
+pub mod proxy;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;

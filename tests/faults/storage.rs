@@ -1,0 +1,130 @@
+//! What is under the database: a full disk, an fsync that fails, another program that locks it.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use crate::fleet::USUAL;
+use crate::night::{Expected, Night, SEES, says};
+use crate::support::Mosquitto;
+use crate::support::daemon::{Daemon, Installation};
+use crate::support::disk::SmallDisk;
+
+/// The daemon's word for a database that does not take anything.
+const STUCK: &str = "nothing is acknowledged until this works";
+/// And for its end.
+const WORKS: &str = "the database works again";
+
+/// Whether the broker's word for a message means that it is committed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Puback {
+    Committed,
+    Queued,
+}
+
+/// While the database takes nothing, for so many seconds at least, events come, and a deadline
+/// passes.
+async fn the_database_refuses(
+    night: &mut Night,
+    daemon: &Daemon,
+    puback: Puback,
+    seconds: i64,
+    refuse: impl FnOnce(),
+    relent: impl FnOnce(),
+) {
+    night.watch("nobody", seconds, Expected::Unconfirmed);
+    night.watch("somebody", seconds, Expected::Nothing);
+    night.happen(10);
+    night.fleet.has_receipts(20).await;
+    refuse();
+    night.happen(5);
+    daemon.logged(STUCK).await;
+    let stored = night.installation.number("SELECT count(*) FROM event").await;
+    night.comes("somebody");
+    night.happen(5);
+    night.all_due().await;
+    let book = night.fleet.book();
+    let acknowledged = i64::try_from(book.acknowledged.len()).expect("small");
+    assert_eq!(
+        i64::try_from(book.answered.len()).expect("small"),
+        stored,
+        "a receipt without a row"
+    );
+    if puback == Puback::Committed {
+        assert!(acknowledged <= stored, "{acknowledged} PUBACKs, {stored} rows");
+    }
+    relent();
+    daemon.logged(WORKS).await;
+    daemon.logged_times(SEES, 2).await;
+    night.happen(5);
+    night.judge(daemon).await;
+    says(daemon, STUCK, 1..=1);
+}
+
+async fn the_disk_is_full(installation: Installation, puback: Puback) {
+    let config = std::fs::read(installation.path("nightrun.toml")).expect("the configuration");
+    let disk = match SmallDisk::over(installation.folder.path(), 16) {
+        Ok(disk) => disk,
+        Err(why) => panic!("no small disk can be mounted here, so nothing is known: {why}"),
+    };
+    std::fs::write(installation.path("nightrun.toml"), config).expect("a file");
+    let daemon = installation.start().await;
+    let mut night = Night::begin(installation, 30, USUAL).await;
+    the_database_refuses(&mut night, &daemon, puback, 6, || disk.fill(), || disk.free()).await;
+    says(&daemon, "make room on its disk", 1..=1);
+    daemon.terminate().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_disk_is_full_embedded() {
+    the_disk_is_full(Installation::embedded(), Puback::Committed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_disk_is_full_mosquitto() {
+    the_disk_is_full(Installation::at(&Mosquitto::start(&[])), Puback::Queued).await;
+}
+
+async fn another_program_locks_the_database(installation: Installation, puback: Puback) {
+    let daemon = installation.start().await;
+    let mut night = Night::begin(installation, 30, USUAL).await;
+    let database = night.installation.path("nightrun.db");
+    let locker = std::cell::RefCell::new(None);
+    let lock = || {
+        let program = "import sqlite3, sys\n\
+                       database = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)\n\
+                       database.execute('BEGIN EXCLUSIVE')\n\
+                       print('locked', flush=True)\n\
+                       sys.stdin.read()\n";
+        let mut child = Command::new("/usr/bin/python3")
+            .args(["-c", program])
+            .arg(&database)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3 is installed");
+        let mut said = String::new();
+        BufReader::new(child.stdout.as_mut().expect("its output"))
+            .read_line(&mut said)
+            .expect("a line");
+        locker.replace(Some(child));
+    };
+    let unlock = || {
+        let mut child = locker.take().expect("it was locked");
+        drop(child.stdin.take());
+        assert!(child.wait().expect("it ends").success());
+    };
+    the_database_refuses(&mut night, &daemon, puback, 16, lock, unlock).await;
+    says(&daemon, "another program has locked it", 1..=1);
+    daemon.terminate().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_program_locks_the_database_embedded() {
+    another_program_locks_the_database(Installation::embedded(), Puback::Committed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_program_locks_the_database_mosquitto() {
+    let broker = Mosquitto::start(&[]);
+    another_program_locks_the_database(Installation::at(&broker), Puback::Queued).await;
+}

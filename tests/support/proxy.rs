@@ -1,0 +1,122 @@
+//! A wire that a test can cut, slow down, or lose packets on: a TCP proxy.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::sleep;
+
+use super::daemon::quiet_port;
+
+/// What the wire does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wire {
+    /// Hands on.
+    Whole,
+    /// Hands on so much later, at most [`CHUNK`] bytes at a time.
+    Slow(Duration),
+    /// Takes everything and hands on nothing, without a word. A connection on which that has
+    /// happened stays so for ever: nobody is ever told that it has ended.
+    Vanishing,
+    /// Resets every connection, and each new one.
+    Cut,
+}
+
+/// Most bytes that go at one time.
+const CHUNK: usize = 4_096;
+
+/// A wire to a port of this machine. Dropping it resets what goes through it.
+pub struct Proxy {
+    pub port: u16,
+    wire: watch::Sender<Wire>,
+    task: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// A whole wire to this port.
+    pub async fn to(port: u16) -> Self {
+        let own = quiet_port();
+        let listener = TcpListener::bind(("127.0.0.1", own)).await.expect("a port");
+        let (wire, seen) = watch::channel(Wire::Whole);
+        let task = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((phone, _)) = listener.accept().await {
+                connections.spawn(carry(phone, port, seen.clone()));
+                while connections.try_join_next().is_some() {}
+            }
+        });
+        Self { port: own, wire, task }
+    }
+
+    pub fn becomes(&self, wire: Wire) {
+        self.wire.send_replace(wire);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// One connection, from its beginning to its end.
+async fn carry(mut near: TcpStream, port: u16, wire: watch::Receiver<Wire>) {
+    // What is dropped from here on is reset, not closed.
+    let _ = near.set_zero_linger();
+    let carried = async {
+        let Ok(mut far) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+        let _ = (far.set_zero_linger(), far.set_nodelay(true), near.set_nodelay(true));
+        let (near_reads, near_writes) = near.split();
+        let (far_reads, far_writes) = far.split();
+        // Either end's end is the other's, unless the wire has lost it.
+        tokio::select! {
+            _ = pump(near_reads, far_writes, wire.clone()) => {}
+            _ = pump(far_reads, near_writes, wire.clone()) => {}
+        }
+    };
+    tokio::select! {
+        biased;
+        () = is(&wire, Wire::Cut) => {}
+        () = carried => {}
+    }
+}
+
+/// Returns when the wire has become this.
+async fn is(wire: &watch::Receiver<Wire>, this: Wire) {
+    // An error means that the proxy is gone, and this with it.
+    let _ = wire.clone().wait_for(|wire| *wire == this).await;
+}
+
+/// Hands on in one direction until either end has closed. Never returns once something has vanished.
+async fn pump(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    wire: watch::Receiver<Wire>,
+) -> io::Result<()> {
+    let mut bytes = [0; CHUNK];
+    loop {
+        tokio::select! {
+            biased;
+            () = is(&wire, Wire::Vanishing) => break,
+            read = from.read(&mut bytes) => {
+                let read = read?;
+                if read == 0 {
+                    return to.shutdown().await;
+                }
+                let now = *wire.borrow();
+                match now {
+                    Wire::Slow(by) => sleep(by).await,
+                    Wire::Whole => {}
+                    Wire::Vanishing | Wire::Cut => break,
+                }
+                to.write_all(&bytes[..read]).await?;
+            }
+        }
+    }
+    while from.read(&mut bytes).await.is_ok_and(|read| read > 0) {}
+    std::future::pending().await
+}
