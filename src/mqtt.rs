@@ -48,8 +48,8 @@ const SAY_DROPPED_EVERY_SECONDS: u64 = 600;
 /// How often a silent connection is tried. A dead one is noticed within twice this, before the
 /// 60 s after which the daemon counts as blind.
 pub(crate) const KEEP_ALIVE_SECONDS: u16 = 20;
-/// The longest that connecting may take.
-pub(crate) const CONNECT_SECONDS_MAX: u64 = 10;
+/// The longest that connecting may take: alerts wait for as long after a broken wire is whole.
+pub(crate) const CONNECT_SECONDS_MAX: u64 = 5;
 /// The topics under which phones and devices speak to the daemon.
 pub(crate) const INTAKE: [&str; 3] = [EVENT_FILTERS[0], EVENT_FILTERS[1], DEVICE_STATUS_FILTER];
 

@@ -17,3 +17,4 @@ mod network;
 mod storage;
 mod clock;
 mod disorder;
+mod brokers;

@@ -64,8 +64,8 @@ pub struct Night {
     due_at: Instant,
     /// Events that are not the fleet's.
     others_said: BTreeSet<String>,
-    /// Since when the daemons before the last could see.
-    saw_since: Vec<Instant>,
+    /// Since when the daemons before the last could see, and speak.
+    could_tell: Vec<Instant>,
 }
 
 /// A visit of half an hour to a client of its own.
@@ -108,7 +108,7 @@ impl Night {
             watched,
             due_at: from,
             others_said: BTreeSet::new(),
-            saw_since: Vec::new(),
+            could_tell: Vec::new(),
         }
     }
 
@@ -146,9 +146,9 @@ impl Night {
         self.fleet.say(0, event("check_in", name, clock::now()));
     }
 
-    /// Kills a daemon; when it could see is remembered for the judge.
+    /// Kills a daemon; when it could tell is remembered for the judge.
     pub fn kill9(&mut self, daemon: Daemon) {
-        self.saw_since.extend(daemon.times_logged(SEES).into_iter().map(|(at, _)| at));
+        self.could_tell.extend(could_tell(&daemon));
         daemon.kill9();
     }
 
@@ -217,12 +217,18 @@ impl Night {
         let missing: Vec<_> = book.acknowledged.iter().filter(|id| !once.contains(id)).collect();
         assert!(missing.is_empty(), "acknowledged and not stored: {missing:?}");
         let rows = "SELECT event_id || ' ' || received_at FROM event";
-        let rows: BTreeSet<String> = self.installation.texts(rows).await.into_iter().collect();
-        for receipt in &book.receipts {
+        self.receipts_have_rows(&self.installation.texts(rows).await);
+    }
+
+    /// Each receipt is true of one of these rows, which are ids with the moments of receipt.
+    pub fn receipts_have_rows(&self, rows: &[String]) {
+        let rows: BTreeSet<&String> = rows.iter().collect();
+        for receipt in &self.fleet.book().receipts {
             assert_ne!(receipt["status"], "rejected", "{receipt}");
             let at = receipt["received_at"].as_str().expect("text");
             let at = DateTime::parse_from_rfc3339(at).expect("an instant").timestamp_micros();
-            assert!(rows.contains(&format!("{} {at}", id(receipt))), "without its row: {receipt}");
+            let row = format!("{} {at}", id(receipt));
+            assert!(rows.contains(&row), "without its row: {receipt}");
         }
     }
 
@@ -255,10 +261,9 @@ impl Night {
         }
     }
 
-    /// Each alert was heard in time, counted from when the daemon could see.
+    /// Each alert was heard in time, counted from when the daemon could see, and speak.
     fn alerts_are_in_time(&self, daemon: &Daemon) {
-        let sees_since = daemon.times_logged(SEES).into_iter().map(|(at, _)| at);
-        let sees_since: Vec<Instant> = sees_since.chain(self.saw_since.iter().copied()).collect();
+        let sees_since: Vec<Instant> = could_tell(daemon).chain(self.could_tell.clone()).collect();
         let mut opened = BTreeSet::new();
         for (at, alert) in self.ear.heard() {
             if alert["state"] != "open" || !opened.insert(alert["alert_id"].to_string()) {
@@ -288,6 +293,13 @@ impl Night {
 
 /// What the daemon logs when it begins to see.
 pub const SEES: &str = "the broker's backlog has been read";
+
+/// Since when a daemon could see, and since when it could speak.
+fn could_tell(daemon: &Daemon) -> impl Iterator<Item = Instant> + use<> {
+    let lines =
+        [SEES, "connected to the broker, to publish"].map(|words| daemon.times_logged(words));
+    lines.into_iter().flatten().map(|(at, _)| at)
+}
 
 /// The lines of a log with these words, of which there must be so many.
 pub fn says(daemon: &Daemon, words: &str, times: RangeInclusive<usize>) {

@@ -128,3 +128,67 @@ async fn another_program_locks_the_database_mosquitto() {
     let broker = Mosquitto::start(&[]);
     another_program_locks_the_database(Installation::at(&broker), Puback::Queued).await;
 }
+
+/// Runs the daemon so that some of its commits fail: the disk says that it cannot write.
+fn start_on_a_failing_disk(installation: &Installation) -> Daemon {
+    let serve = installation.command(["serve"]);
+    let mut command = Command::new("strace");
+    // The tracer is the daemon's child, not its parent: the process that is killed is the daemon.
+    // Each thread counts its own calls; the writer's first dozen or so go well.
+    command
+        .args([
+            "-D",
+            "-f",
+            "--seccomp-bpf",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            "trace=fsync,fdatasync",
+        ])
+        .args(["-e", "inject=fsync,fdatasync:error=EIO:when=40..46"])
+        .arg(serve.get_program())
+        .args(serve.get_args())
+        .current_dir(installation.folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    Daemon::run(command)
+}
+
+async fn fsync_fails_for_a_while(installation: Installation) {
+    installation.start().await.terminate().await;
+    let daemon = start_on_a_failing_disk(&installation);
+    daemon.ready().await;
+    let mut night = Night::begin(installation, 200, USUAL).await;
+    night.watch("somebody", 30, Expected::Nothing);
+    night.comes("somebody");
+    while daemon.times_logged(STUCK).is_empty() {
+        let answered = night.fleet.book().answered.len();
+        night.happen(1);
+        tokio::select! {
+            () = night.fleet.has_receipts(answered + 1) => {}
+            _ = daemon.logged(STUCK) => {}
+        }
+    }
+    night.happen(20);
+    daemon.logged(WORKS).await;
+    daemon.logged_times(SEES, 2).await;
+    night.happen(20);
+    night.watch("nobody", 1, Expected::Raised);
+    night.judge(&daemon).await;
+    says(&daemon, STUCK, 1..=1);
+    says(&daemon, "its disk is full, or failing", 1..=1);
+    daemon.terminate().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fsync_fails_for_a_while_embedded() {
+    fsync_fails_for_a_while(Installation::embedded()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fsync_fails_for_a_while_mosquitto() {
+    let broker = Mosquitto::start(&[]);
+    fsync_fails_for_a_while(Installation::at(&broker)).await;
+}
