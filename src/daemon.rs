@@ -16,13 +16,14 @@ use crate::config::{BrokerKind, Secret, Settings};
 use crate::deliver;
 use crate::health::Health;
 use crate::hearing::Hearing;
+use crate::heartbeat;
 use crate::http;
 use crate::message::Inbound;
 use crate::mqtt::{self, BrokerSession};
 use crate::publish;
 use crate::store::lock::DatabaseLock;
 use crate::store::{Store, daemons};
-use crate::systemd;
+use crate::wire::status::DaemonStatus;
 use crate::writer::{BATCH_MAX, Outbox, Writer};
 
 /// What the embedded broker has not yet taken, the phones have: after a start they get this long to
@@ -80,9 +81,10 @@ impl Daemon {
         let (outgoing, to_publish) = mpsc::channel(BATCH_MAX);
         let (report, outcomes) = mpsc::channel(BATCH_MAX);
         let (stop_publishing, publishing) = watch::channel(false);
+        let (status, of_daemon) = watch::channel(DaemonStatus::Offline);
         let of_publisher = session.clone();
         let publisher = tokio::spawn(async move {
-            publish::run(&of_publisher, to_publish, report, publishing).await;
+            publish::run(&of_publisher, to_publish, report, of_daemon, publishing).await;
         });
         let (stop_delivering, delivering) = watch::channel(false);
         // With the broker inside, who listens to alerts has to come back first as well.
@@ -100,8 +102,8 @@ impl Daemon {
         let writer = Writer::new(store.clone(), contracts, instance, outbox, of_writer, hearing);
         let (say_drained, drained) = oneshot::channel();
         let writer = tokio::spawn(writer.run(messages, outcomes, say_drained));
-        systemd::started();
-        let heartbeat = tokio::spawn(systemd::feed(health));
+        heartbeat::started();
+        let heartbeat = tokio::spawn(heartbeat::beat(health, status));
         Ok(Self {
             store,
             intake,
@@ -134,7 +136,7 @@ impl Daemon {
     /// When a task has died, which is a bug.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         let died = "a task of the daemon has died: please report it";
-        systemd::stopping();
+        heartbeat::stopping();
         self.heartbeat.abort();
         let embedded = match self.intake {
             Intake::Embedded(broker) => {

@@ -66,7 +66,7 @@ pub mod deliver;
 pub mod publish;
 pub mod health;
 pub mod http;
-pub mod systemd;
+pub mod heartbeat;
 pub mod daemon;
 pub mod replay;
 

@@ -29,7 +29,7 @@ use crate::backoff::Backoff;
 use crate::message::Inbound;
 use crate::wire::topic::{self, DEVICE_STATUS_FILTER, EVENT_FILTERS};
 use connection::{Ended, connection};
-pub(crate) use trouble::Trouble;
+pub(crate) use trouble::{Rivalry, Trouble};
 
 /// Messages that the broker may send ahead of their acknowledgements: the bound of everything that
 /// this session holds. A channel to the writer with room for as many never makes it wait.
@@ -137,6 +137,7 @@ pub async fn run(
         if known.hears == Hears::Everything {
             backoff.reset();
         }
+        let trouble = known.rivalry.ended(trouble);
         let pause = trouble.pause(&mut backoff);
         known.report(settings, &trouble, pause);
         let was_hearing = std::mem::take(&mut known.hears) != Hears::Nothing;
@@ -185,6 +186,7 @@ struct Known {
     /// The kind of trouble that was last written to the log: each is written once, not at every
     /// attempt, in whatever words the attempts fail.
     reported: Option<Discriminant<Trouble>>,
+    rivalry: Rivalry,
 }
 
 impl Known {
@@ -210,11 +212,13 @@ impl Known {
     fn report(&mut self, settings: &BrokerSession, trouble: &Trouble, pause: Duration) {
         let BrokerSession { host, port, client_id, .. } = settings;
         let text = trouble.to_string();
-        if self.hears == Hears::Nothing && self.reported == Some(discriminant(trouble)) {
+        let was_said = self.rivalry.was_said(trouble)
+            || self.hears == Hears::Nothing && self.reported == Some(discriminant(trouble));
+        if was_said {
             tracing::debug!(host, port, ?pause, "still no session with the broker: {text}");
             return;
         }
-        if matches!(trouble, Trouble::Broken(_)) {
+        if matches!(trouble, Trouble::Broken(_) | Trouble::Closed) {
             tracing::warn!(host, port, ?pause, "no session with the broker: {text}");
         } else {
             tracing::error!(host, port, client_id, ?pause, "no session with the broker: {text}");

@@ -5,8 +5,8 @@
 //! has none when a connection breaks is published again, in order, on the next: at least once,
 //! and the outbox keeps it until then.
 //!
-//! It is also the daemon's heartbeat: a retained status that says online, and a last will that says
-//! offline.
+//! It also bears the daemon's heartbeat: a retained status that says whether the daemon works, and a
+//! last will that says offline.
 
 mod window;
 
@@ -14,7 +14,6 @@ use std::mem::discriminant;
 use std::pin::pin;
 use std::time::Duration;
 
-use chrono::SubsecRound;
 use rumqttc::ConnectReturnCode::RetainNotSupported;
 use rumqttc::{
     AsyncClient, ClientBuildError, ConnAck, ConnectionError, Event, EventLoop, LastWill,
@@ -24,8 +23,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::backoff::Backoff;
-use crate::clock;
-use crate::mqtt::{BrokerSession, Trouble, stopped};
+use crate::mqtt::{BrokerSession, Rivalry, Trouble, stopped};
 use crate::wire::status::DaemonStatus;
 use window::Window;
 
@@ -73,21 +71,31 @@ pub async fn run(
     settings: &BrokerSession,
     mut outgoing: mpsc::Receiver<Outgoing>,
     outcomes: mpsc::Sender<Outcome>,
+    status: watch::Receiver<DaemonStatus>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let mut publisher =
-        Publisher { settings, window: Window::default(), retains_nothing: false, stop_by: None };
+    let mut publisher = Publisher {
+        settings,
+        status,
+        window: Window::default(),
+        rivalry: Rivalry::default(),
+        retains_nothing: false,
+        stop_by: None,
+    };
     let mut backoff = Backoff::default();
     let mut reported = None;
     loop {
         let ended = publisher.connection(&mut outgoing, &outcomes, &mut shutdown).await;
         let Some(Broken { trouble, had_worked }) = ended else { return };
+        let trouble = publisher.rivalry.ended(trouble);
         if had_worked {
             backoff.reset();
         }
         let pause = trouble.pause(&mut backoff);
         // Once, not at every attempt, in whatever words the attempts fail.
-        if had_worked || reported != Some(discriminant(&trouble)) {
+        let was_said = publisher.rivalry.was_said(&trouble)
+            || !had_worked && reported == Some(discriminant(&trouble));
+        if !was_said {
             let client_id = client_id(settings);
             let unsent = publisher.window.len();
             tracing::warn!(client_id, unsent, ?pause, "receipts and alerts wait: {trouble}");
@@ -127,6 +135,7 @@ struct Broken {
 enum Step {
     Polled(Box<Result<Event, ConnectionError>>),
     Taken(Outgoing),
+    Beat,
     NoMore,
     Stop,
     Late,
@@ -137,11 +146,14 @@ enum Step {
 
 struct Publisher<'a> {
     settings: &'a BrokerSession,
+    /// What the heartbeat says.
+    status: watch::Receiver<DaemonStatus>,
     window: Window,
     /// The broker refuses a client whose will it would have to retain.
     retains_nothing: bool,
     /// When a stop ends, whatever is still on its way.
     stop_by: Option<Instant>,
+    rivalry: Rivalry,
 }
 
 impl Publisher<'_> {
@@ -184,6 +196,7 @@ impl Publisher<'_> {
                     next = outgoing.recv(), if connected && !no_more && self.window.has_room() => {
                         next.map_or(Step::NoMore, Step::Taken)
                     }
+                    Ok(()) = self.status.changed(), if connected && !no_more => Step::Beat,
                     event = &mut poll => Step::Polled(Box::new(event)),
                     () = sleep_until(answer_by), if connected && self.window.len() > 0 => {
                         Step::Unanswered
@@ -196,6 +209,13 @@ impl Publisher<'_> {
                             answer_by = until_answered();
                         }
                         self.window.take(message, &client);
+                    }
+                    Step::Beat => {
+                        if self.window.len() == 0 {
+                            answer_by = until_answered();
+                        }
+                        let now = status(*self.status.borrow_and_update());
+                        self.window.say(&self.settings.status_topic(), &now, &client);
                     }
                     Step::Stop => self.stop(outgoing),
                     Step::NoMore => {
@@ -230,6 +250,7 @@ impl Publisher<'_> {
                 Ok(Event::Outgoing(Sent::Publish(packet))) => self.window.sent(packet),
                 Ok(Event::Incoming(Packet::ConnAck(connack))) => {
                     connected = true;
+                    self.rivalry.connected();
                     answer_by = until_answered();
                     self.begin(&connack, &client);
                 }
@@ -278,13 +299,13 @@ impl Publisher<'_> {
         self.stop_by.get_or_insert(by);
     }
 
-    /// Says online, and then again all that has no outcome.
+    /// Says how the daemon is, and then again all that has no outcome.
     fn begin(&mut self, connack: &ConnAck, client: &AsyncClient) {
         let BrokerSession { host, port, .. } = self.settings;
         let unsent = self.window.len();
         tracing::info!(host, port, unsent, "connected to the broker, to publish");
-        let online = status(DaemonStatus::Online { since: clock::now().trunc_subsecs(0) });
-        self.window.begin(connack, &self.settings.status_topic(), &online, client);
+        let now = status(*self.status.borrow_and_update());
+        self.window.begin(connack, &self.settings.status_topic(), &now, client);
     }
 
     /// Says offline, and disconnects when the broker has that.

@@ -320,6 +320,7 @@ impl<'a> Connection<'a> {
         tracing::info!(host, port, client_id, "connected to the broker; reading what it has kept");
         known.hears = Hears::Backlog;
         known.reported = None;
+        known.rivalry.connected();
         self.waiting.push_back(Inbound::Connected { kept: self.kept });
         self.request(|client| client.try_subscribe(BROKER_DROPPED, QoS::AtMostOnce));
         self.phase = Phase::Live;

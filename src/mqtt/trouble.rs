@@ -7,12 +7,16 @@ use rumqttc::{
     ConnectReturnCode, ConnectionError, DisconnectReasonCode, StateError, SubscribeReasonCode,
 };
 
+use tokio::time::Instant as Tick;
+
 use crate::backoff::Backoff;
 
 /// Why a connection ended that was to go on.
 pub(crate) enum Trouble {
     /// Another client connected with this client id.
     TakenOver,
+    /// The broker closed the connection without a word.
+    Closed,
     /// The broker does not let the daemon in.
     NotAllowedIn(ConnectReturnCode),
     /// The broker does not let the daemon read these topics.
@@ -21,6 +25,15 @@ pub(crate) enum Trouble {
     Broken(String),
 }
 
+/// What helps when nothing better is known.
+const TRY_AGAIN: &str =
+    "check that the broker runs and that broker.url names it, this goes on trying";
+/// A connection that the broker closes within this has ended early.
+const EARLY: Duration = Duration::from_secs(60);
+/// So many early ends in a row are another client's doing.
+const EARLY_MAX: u32 = 3;
+/// How often the log speaks of that.
+const SAY_TAKEN_OVER_EVERY: Duration = Duration::from_mins(10);
 /// The least pause after another client took this one's identifier: two daemons that take turns
 /// must not do so many times a second.
 const TAKEN_OVER_PAUSE: Duration = Duration::from_secs(10);
@@ -35,13 +48,55 @@ impl Trouble {
     }
 }
 
+/// Sees that another client takes the connection over. Not every broker says so: some just close it,
+/// at once again when it is made anew.
+#[derive(Debug, Default)]
+pub(crate) struct Rivalry {
+    connected_at: Option<Tick>,
+    early_ends: u32,
+    said_at: Option<Tick>,
+}
+
+impl Rivalry {
+    /// The broker has let the daemon in.
+    pub(crate) fn connected(&mut self) {
+        self.connected_at = Some(Tick::now());
+    }
+
+    /// What is behind the end of the connection.
+    pub(crate) fn ended(&mut self, trouble: Trouble) -> Trouble {
+        let Some(connected_at) = self.connected_at.take() else { return trouble };
+        if connected_at.elapsed() >= EARLY {
+            self.early_ends = 0;
+        }
+        if !matches!(trouble, Trouble::Closed) {
+            return trouble;
+        }
+        self.early_ends += 1;
+        if self.early_ends >= EARLY_MAX { Trouble::TakenOver } else { trouble }
+    }
+
+    /// Whether the log has spoken of it lately; if not, it does now.
+    pub(crate) fn was_said(&mut self, trouble: &Trouble) -> bool {
+        if !matches!(trouble, Trouble::TakenOver) {
+            return false;
+        }
+        let said = self.said_at.is_some_and(|at| at.elapsed() < SAY_TAKEN_OVER_EVERY);
+        if !said {
+            self.said_at = Some(Tick::now());
+        }
+        said
+    }
+}
+
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TakenOver => f.write_str(
-                "another client connected with this client id, so two daemons may be using it; \
+                "another client connects with this client id, so two daemons may be using it; \
                  stop one, or give it a broker.client_id of its own",
             ),
+            Self::Closed => write!(f, "the broker closed the connection; {TRY_AGAIN}"),
             Self::NotAllowedIn(code) => write!(
                 f,
                 "the broker refused the connection ({code:?}); check broker.username, \
@@ -53,11 +108,7 @@ impl fmt::Display for Trouble {
                  to read there",
                 topics.join(", ")
             ),
-            Self::Broken(reason) => write!(
-                f,
-                "{reason}; check that the broker runs and that broker.url names it, this goes on \
-                 trying"
-            ),
+            Self::Broken(reason) => write!(f, "{reason}; {TRY_AGAIN}"),
         }
     }
 }
@@ -76,6 +127,7 @@ impl From<ConnectionError> for Trouble {
                 reason_code: DisconnectReasonCode::SessionTakenOver,
                 ..
             }) => Self::TakenOver,
+            ConnectionError::MqttState(StateError::ConnectionAborted) => Self::Closed,
             other => Self::Broken(other.to_string()),
         }
     }
@@ -108,6 +160,25 @@ mod tests {
             "the broker refused the subscription to b/+/status; its access rules must allow this \
              user to read there"
         );
+    }
+
+    #[test]
+    fn connections_that_are_closed_early_again_and_again_are_taken_over() {
+        let mut rivalry = Rivalry::default();
+        let lasting = |rivalry: &mut Rivalry, seconds| {
+            rivalry.connected_at = Tick::now().checked_sub(Duration::from_secs(seconds));
+            matches!(rivalry.ended(Trouble::Closed), Trouble::TakenOver)
+        };
+        assert!(!lasting(&mut rivalry, 3));
+        assert!(!lasting(&mut rivalry, 59));
+        assert!(lasting(&mut rivalry, 1));
+        assert!(lasting(&mut rivalry, 59));
+        assert!(!lasting(&mut rivalry, 60), "that was a whole connection");
+        assert!(!lasting(&mut rivalry, 1));
+        assert!(matches!(rivalry.ended(Trouble::Closed), Trouble::Closed), "not let in at all");
+        let broken = rivalry.ended(Trouble::Broken(String::new()));
+        assert!(!rivalry.was_said(&broken) && !rivalry.was_said(&broken));
+        assert!(!rivalry.was_said(&Trouble::TakenOver) && rivalry.was_said(&Trouble::TakenOver));
     }
 
     #[test]

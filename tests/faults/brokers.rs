@@ -9,7 +9,7 @@ use crate::ear::Ear;
 use crate::fleet::{Fleet, USUAL};
 use crate::night::{Expected, Night, SEES, says};
 use crate::support::daemon::{Installation, text};
-use crate::support::{Client, Mosquitto};
+use crate::support::{Client, Mosquitto, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_daemons_have_one_client_id() {
@@ -23,16 +23,16 @@ async fn two_daemons_have_one_client_id() {
     night.happen(20);
     night.fleet.is_answered().await;
     let other = second.start().await;
-    one.logged("another client connected with this client id").await;
+    one.logged("another client connects with this client id").await;
     night.happen(20);
     // They take turns; whoever has the session answers.
     night.fleet.is_answered().await;
-    other.logged("another client connected with this client id").await;
+    other.logged("another client connects with this client id").await;
     night.happen(10);
     night.fleet.is_answered().await;
     other.kill9();
     one.logged_times(SEES, 2).await;
-    says(&one, "another client connected with this client id", 2..=4);
+    says(&one, "another client connects with this client id", 2..=4);
     night.happen(10);
     night.fleet.is_answered().await;
 
@@ -134,11 +134,12 @@ async fn phones_never_read_their_receipts(installation: Installation) {
         night.happen(20);
     }
     night.judge(&daemon).await;
-    let waiting = "SELECT count(*) FROM outbox";
-    while night.installation.number(waiting).await > 0 {
-        night.happen(1);
-        night.fleet.is_answered().await;
-    }
+    let all_sent = async {
+        while night.installation.number("SELECT count(*) FROM outbox").await > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    within("the last receipts to leave the outbox", all_sent).await;
     says(&daemon, "ERROR", 0..=0);
     daemon.terminate().await;
     drop(deaf);

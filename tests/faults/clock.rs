@@ -40,7 +40,7 @@ async fn start(installation: &Installation) -> (Daemon, MachineClock) {
         .env("FAKETIME_TIMESTAMP_FILE", &clock.0)
         .env("FAKETIME_NO_CACHE", "1")
         .env("DONT_FAKE_MONOTONIC", "1");
-    let daemon = Daemon::run(command);
+    let daemon = Installation::spawned(&mut command);
     daemon.logged(SEES).await;
     (daemon, clock)
 }

@@ -3,10 +3,10 @@
 use nightrun::clock;
 use serde_json::json;
 
-use crate::fleet::{Habits, USUAL, carer};
+use crate::fleet::{Habits, USUAL};
 use crate::night::{Expected, Night, SEES, event, says};
 use crate::support::daemon::Installation;
-use crate::support::{Client, Mosquitto};
+use crate::support::{Client, Mosquitto, within};
 
 async fn everything_comes_three_times(installation: Installation) {
     let daemon = installation.start().await;
@@ -119,13 +119,15 @@ async fn junk_comes_among_good_ones(installation: Installation) {
     night.judge(&daemon).await;
     // A topic of no contract or sender is still one that somebody speaks under.
     let kept = "SELECT COALESCE(SUM(times), 0) FROM rejected";
-    while night.installation.number(kept).await < i64::try_from(JUNK).expect("small") {
-        night.installation.number("SELECT count(*) FROM event").await;
-    }
+    let all_kept = async {
+        while night.installation.number(kept).await < i64::try_from(JUNK).expect("small") {
+            tokio::task::yield_now().await;
+        }
+    };
+    within("the last of the junk to be kept", all_kept).await;
     says(&daemon, "messages could not be used; they are kept", 1..=20);
     says(&daemon, "ERROR", 0..=0);
     says(&daemon, SEES, 1..=1);
-    assert!(carer(0) != "ann", "the junk is in nobody's name");
     daemon.terminate().await;
 }
 

@@ -153,7 +153,7 @@ fn start_on_a_failing_disk(installation: &Installation) -> Daemon {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
-    Daemon::run(command)
+    Installation::spawned(&mut command)
 }
 
 async fn fsync_fails_for_a_while(installation: Installation) {
