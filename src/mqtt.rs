@@ -18,7 +18,7 @@ mod resume;
 mod trouble;
 
 use std::fmt;
-use std::mem::{Discriminant, discriminant};
+use std::mem::Discriminant;
 use std::time::Duration;
 
 use rumqttc::MqttOptions;
@@ -213,7 +213,7 @@ impl Known {
         let BrokerSession { host, port, client_id, .. } = settings;
         let text = trouble.to_string();
         let was_said = self.rivalry.was_said(trouble)
-            || self.hears == Hears::Nothing && self.reported == Some(discriminant(trouble));
+            || self.hears == Hears::Nothing && self.reported == Some(trouble.kind());
         if was_said {
             tracing::debug!(host, port, ?pause, "still no session with the broker: {text}");
             return;
@@ -223,6 +223,6 @@ impl Known {
         } else {
             tracing::error!(host, port, client_id, ?pause, "no session with the broker: {text}");
         }
-        self.reported = Some(discriminant(trouble));
+        self.reported = Some(trouble.kind());
     }
 }

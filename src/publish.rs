@@ -10,7 +10,6 @@
 
 mod window;
 
-use std::mem::discriminant;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -93,13 +92,13 @@ pub async fn run(
         }
         let pause = trouble.pause(&mut backoff);
         // Once, not at every attempt, in whatever words the attempts fail.
-        let was_said = publisher.rivalry.was_said(&trouble)
-            || !had_worked && reported == Some(discriminant(&trouble));
+        let was_said =
+            publisher.rivalry.was_said(&trouble) || !had_worked && reported == Some(trouble.kind());
         if !was_said {
             let client_id = client_id(settings);
             let unsent = publisher.window.len();
             tracing::warn!(client_id, unsent, ?pause, "receipts and alerts wait: {trouble}");
-            reported = Some(discriminant(&trouble));
+            reported = Some(trouble.kind());
         }
         let mut until = Instant::now() + pause;
         if let Some(by) = publisher.stop_by {

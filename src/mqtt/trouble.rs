@@ -1,6 +1,7 @@
 //! What is wrong with a connection, in words that say what to do.
 
 use std::fmt;
+use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
 
 use rumqttc::{
@@ -39,6 +40,14 @@ const SAY_TAKEN_OVER_EVERY: Duration = Duration::from_mins(10);
 const TAKEN_OVER_PAUSE: Duration = Duration::from_secs(10);
 
 impl Trouble {
+    /// What it is, whatever the words.
+    pub(crate) fn kind(&self) -> Discriminant<Self> {
+        match self {
+            Self::Closed => discriminant(&Self::Broken(String::new())),
+            other => discriminant(other),
+        }
+    }
+
     /// How long to wait before the next attempt.
     pub(crate) fn pause(&self, backoff: &mut Backoff) -> Duration {
         match self {

@@ -1,9 +1,11 @@
 //! Brokers that are shared, capped, or hold up those who do not read.
 
+use std::net::SocketAddr;
+
 use nightrun::clock;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::ear::Ear;
 use crate::fleet::{Fleet, USUAL};
@@ -85,6 +87,9 @@ async fn the_broker_s_queue_is_capped() {
     daemon.terminate().await;
 }
 
+/// A topic under which more is published than the buffers on the way to a client hold.
+const BALLAST: &str = "ballast";
+
 /// An MQTT 3.1.1 client that subscribes to its receipts and then never reads a byte.
 async fn deaf_phone(port: u16, carer: &str, qos: u8) -> TcpStream {
     let string = |text: &str| {
@@ -94,44 +99,57 @@ async fn deaf_phone(port: u16, carer: &str, qos: u8) -> TcpStream {
     let packet = |kind: u8, body: &[u8]| {
         [&[kind, u8::try_from(body.len()).expect("short")][..], body].concat()
     };
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the broker");
+    let socket = TcpSocket::new_v4().expect("a socket");
+    // So that little is on its way.
+    socket.set_recv_buffer_size(4_096).expect("a small buffer");
+    let broker = SocketAddr::from(([127, 0, 0, 1], port));
+    let mut stream = socket.connect(broker).await.expect("the broker");
     // Clean session, no keep-alive.
     let connect = [&string("MQTT")[..], &[4, 2, 0, 0], &string(carer)].concat();
     let topic = string(&format!("nightrun/v1/default/carer/{carer}/receipt"));
-    let subscribe = [&[0, 1][..], &topic, &[qos]].concat();
+    let subscribe = [&[0, 1][..], &topic, &[qos], &string(BALLAST), &[qos]].concat();
     stream.write_all(&packet(0x10, &connect)).await.expect("taken");
     stream.write_all(&packet(0x82, &subscribe)).await.expect("taken");
     stream
 }
 
-/// Receipts for each deaf phone: more than all buffers on the way to it hold.
-const UNREAD: usize = 12_000;
+/// Receipts for each deaf phone.
+const UNREAD: usize = 2_500;
+/// Those who send for it: each waits for its PUBACKs.
+const SENDERS: usize = 10;
 
 async fn phones_never_read_their_receipts(installation: Installation) {
     let daemon = installation.start().await;
     let mut night = Night::begin(installation, 100, USUAL).await;
     night.watch("nobody", 8, Expected::Raised);
     night.watch("somebody", 8, Expected::Nothing);
-    let mut deaf = Vec::new();
-    for qos in [0, 1] {
-        let carer = format!("deaf-{qos}");
-        deaf.push(deaf_phone(night.installation.port, &carer, qos).await);
-        // Their events come by another way: nobody can know who reads.
-        let mut sender = Client::connect(night.installation.port, &format!("for-{carer}")).await;
-        let mut ids = Vec::new();
-        for _ in 0..UNREAD {
+    night.comes("somebody");
+    let port = night.installation.port;
+    let deaf = [deaf_phone(port, "deaf-0", 0).await, deaf_phone(port, "deaf-1", 1).await];
+    // Their events come by another way: nobody can know who reads.
+    let mut senders = Vec::new();
+    for number in 0..SENDERS {
+        senders.push(Client::connect(port, &format!("sender-{number}")).await);
+    }
+    for _ in 0..40 {
+        senders[0].send(BALLAST, vec![0; 500_000]);
+    }
+    senders[0].acknowledged(40).await;
+    for sender in &mut senders {
+        night.happen(10);
+        for number in 0..2 * UNREAD / SENDERS {
             let id = uuid::Uuid::new_v4().to_string();
-            let event = json!({
-                "event_id": id, "type": "check_in", "occurred_at": text(clock::now()),
-            });
-            sender.send(&format!("nightrun/v1/default/carer/{carer}/event"), event.to_string());
-            ids.push(id);
+            let at = text(clock::now());
+            let event = json!({"event_id": id, "type": "check_in", "occurred_at": at});
+            let topic = format!("nightrun/v1/default/carer/deaf-{}/event", number % 2);
+            sender.send(&topic, event.to_string());
+            night.others_said([id]);
         }
-        night.others_said(ids);
-        night.happen(20);
-        night.comes("somebody");
-        sender.acknowledged(UNREAD).await;
-        night.happen(20);
+    }
+    // Nobody else waits for them.
+    night.fleet.is_answered().await;
+    for sender in &mut senders {
+        sender.acknowledged(2 * UNREAD / SENDERS).await;
     }
     night.judge(&daemon).await;
     let all_sent = async {

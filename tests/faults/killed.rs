@@ -70,7 +70,7 @@ async fn the_broker_is_killed(mut broker: Mosquitto, keeps: bool) {
     night.all_due().await;
     broker.start_again();
     daemon.logged_times(SEES, 2).await;
-    says(&daemon, "no session with the broker: Mqtt", 1..=1);
+    says(&daemon, "no session with the broker: the broker closed the connection", 1..=1);
     says(&daemon, "receipts and alerts wait", 1..=1);
     says(&daemon, "check that the broker runs", 2..=2);
     let forgotten = if keeps { 0..=0 } else { 1..=1 };
