@@ -63,6 +63,7 @@ pub mod deliver;
 pub mod publish;
 pub mod daemon;
 pub mod replay;
+pub mod simulate;
 
 // What it talks through.
 pub mod backoff;
