@@ -53,7 +53,7 @@ pub struct Arguments {
     /// disconnects.
     #[arg(long, default_value = "all", value_parser = faults)]
     faults: Faults,
-    /// The broker, if not the configured one: mqtt://host or mqtt://host:port.
+    /// The broker, if not the configured one: `mqtt://host` or `mqtt://host:port`.
     #[arg(long, value_name = "URL")]
     pub(super) broker: Option<String>,
     /// The contract; without it, the first.

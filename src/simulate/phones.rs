@@ -30,7 +30,7 @@ use crate::wire::topic;
 const WAITING_MAX: usize = 64;
 /// The pause before an event is sent again; it doubles up to the longest.
 const AGAIN_AFTER: Duration = Duration::from_secs(4);
-const AGAIN_AFTER_MAX: Duration = Duration::from_secs(60);
+const AGAIN_AFTER_MAX: Duration = Duration::from_mins(1);
 /// How often a connection looks whether there is something to send again.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// The longest that connecting and subscribing may take.
@@ -127,7 +127,7 @@ pub async fn play(night: &Arc<Night>, options: Options, bar: ProgressBar) -> Pla
     });
     let mut connections = JoinSet::new();
     for (number, events) in divide(night, shared.options.connections).into_iter().enumerate() {
-        let mut connection = Connection::new(Arc::clone(&shared), number, events);
+        let mut connection = Connection::new(Arc::clone(&shared), number, &events);
         connections.spawn(async move { connection.run().await });
     }
     let mut given_up = false;
@@ -198,7 +198,7 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(shared: Arc<Shared>, number: usize, events: Vec<usize>) -> Self {
+    fn new(shared: Arc<Shared>, number: usize, events: &[usize]) -> Self {
         let night = &shared.night;
         let seed = shared.options.seed.wrapping_mul(1_000_003).wrapping_add(number as u64);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);

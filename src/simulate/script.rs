@@ -139,8 +139,8 @@ const ONE: Planned = Planned {
 /// Half an hour by two.
 const TWO: Planned = Planned { carers: 2, ..ONE };
 
-const fn cancelled(by: CancelledBy, seconds_before: i64, why: &'static str) -> Option<Planned> {
-    Some(Planned { cancelled: Some((by, seconds_before, why)), ..ONE })
+const fn cancelled(by: CancelledBy, seconds_before: i64, why: &'static str) -> Planned {
+    Planned { cancelled: Some((by, seconds_before, why)), ..ONE }
 }
 
 /// Where the planned quantity of a visit goes in Schedule 3.
@@ -436,7 +436,7 @@ pub const SCRIPTS: &[Script] = &[
     },
     Script {
         name: "cancelled by the council with notice",
-        plan: cancelled(CancelledBy::Council, 12 * DAY, "hospital"),
+        plan: Some(cancelled(CancelledBy::Council, 12 * DAY, "hospital")),
         truth: Truth {
             status: Status::Cancelled,
             reason: "hospital",
@@ -447,19 +447,19 @@ pub const SCRIPTS: &[Script] = &[
     },
     Script {
         name: "cancelled by the client an hour before",
-        plan: cancelled(CancelledBy::Client, 60 * MINUTE, "away"),
+        plan: Some(cancelled(CancelledBy::Client, 60 * MINUTE, "away")),
         truth: Truth { reason: "away", ..FRUSTRATED },
         ..PAST
     },
     Script {
         name: "cancelled by the provider",
-        plan: cancelled(CancelledBy::Provider, 2 * DAY, "no cover"),
+        plan: Some(cancelled(CancelledBy::Provider, 2 * DAY, "no cover")),
         truth: Truth { reason: "no cover", ..MISSED },
         ..PAST
     },
     Script {
         name: "a row that should not have been",
-        plan: cancelled(CancelledBy::Error, DAY, "twice in the rota"),
+        plan: Some(cancelled(CancelledBy::Error, DAY, "twice in the rota")),
         truth: Truth {
             status: Status::Void,
             reason: "twice in the rota",
@@ -470,7 +470,7 @@ pub const SCRIPTS: &[Script] = &[
     },
     Script {
         name: "cancelled with notice, and she comes all the same",
-        plan: cancelled(CancelledBy::Council, 12 * DAY, "respite"),
+        plan: Some(cancelled(CancelledBy::Council, 12 * DAY, "respite")),
         deeds: &[deed(3, First, In), deed(12, First, Out)],
         truth: Truth {
             status: Status::Cancelled,

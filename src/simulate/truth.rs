@@ -159,7 +159,7 @@ impl Truth<'_> {
         cell("start", seconds(start));
         cell("end", seconds(self.of_deed(visit, truth.end)));
         let call = self.call(visit).map(|call| rounded(micros(call), 600_000));
-        cell("call_minutes", call.map_or(String::new(), |call| decimal(call)));
+        cell("call_minutes", call.map_or(String::new(), decimal));
         let deviation = start.filter(|_| plan.is_some()).map(|start| start - visit.start);
         let deviation = deviation.map(|deviation| deviation.num_seconds().to_string());
         cell("deviation_seconds", deviation.unwrap_or_default());
