@@ -12,5 +12,7 @@ pub mod link;
 pub mod night;
 pub mod phones;
 pub mod script;
+pub mod scripts;
+pub mod stage;
 pub mod truth;
 pub mod verify;

@@ -14,28 +14,23 @@ use tokio::time::{Instant as Tick, sleep};
 
 use crate::clock;
 use crate::config::{BrokerKind, Secret, Settings};
-use crate::domain::calendar::{plus_days, week_start};
 use crate::domain::instant::{Instant, format_seconds, parse_instant};
 use crate::domain::policy::Contract;
 use crate::domain::refs::ContractId;
-use crate::domain::schedule3::Schedule3;
-use crate::import::{CHUNK, Import};
 use crate::mqtt::BrokerSession;
-use crate::report;
 use crate::simulate::ear::Ear;
 use crate::simulate::night::{self, Night, Shape};
 use crate::simulate::phones::{self, Played};
 use crate::simulate::script::Fault;
+use crate::simulate::stage;
 use crate::simulate::truth::Truth;
-use crate::simulate::verify::{self, Found, Heard, Verdict};
+use crate::simulate::verify::{self, Heard, Verdict};
 use crate::store::{Store, audit, plan};
 
 /// Differences that are listed.
 const LISTED_MAX: usize = 20;
-/// How often the database is asked whether the daemon has done everything.
-const ASK_EVERY: Duration = Duration::from_millis(100);
-/// How often an import is tried again when another one came in between.
-const IMPORT_TRIES: u32 = 10;
+/// How long a listener waits for what has been published.
+const HEARD_WITHIN: Duration = Duration::from_secs(10);
 
 /// What `nightrun simulate` takes.
 #[derive(Args)]
@@ -120,11 +115,12 @@ async fn simulate(
     contract: &Arc<Contract>,
     store: &Store,
 ) -> anyhow::Result<()> {
+    let earlier = earlier(arguments.seed, contract, store).await?;
     let shape = Shape {
         seed: arguments.seed,
         visits: usize::try_from(arguments.visits)?,
         faults: arguments.faults.clone(),
-        anchor: anchor(arguments, contract, store).await?,
+        anchor: anchor(arguments, earlier)?,
     };
     let night = Arc::new(night::night(&shape, contract)?);
     println!(
@@ -149,7 +145,7 @@ async fn simulate(
     let before = audit::received(&mut tx, &contract.id, &night.prefix).await?;
     let alerts = audit::alerts(&mut tx, &contract.id, &night.prefix).await?;
     drop(tx);
-    import(store, settings, &night).await?;
+    stage::import(store, &settings.contracts, &night, earlier.is_some()).await?;
 
     let options = phones::Options {
         broker,
@@ -176,18 +172,18 @@ async fn simulate(
     judge(arguments, contract, store, &night, heard, ear.as_ref()).await
 }
 
-/// The moment around which the night is laid.
-async fn anchor(
-    arguments: &Arguments,
-    contract: &Contract,
-    store: &Store,
-) -> anyhow::Result<Instant> {
-    let (landmark, after) = night::landmark(arguments.seed)?;
+/// The moment around which an earlier run of the seed was laid, if there was one.
+async fn earlier(seed: u64, contract: &Contract, store: &Store) -> anyhow::Result<Option<Instant>> {
+    let (landmark, after) = night::landmark(seed)?;
     let key = (contract.id.clone(), landmark);
     let mut tx = store.read().await?;
     let history = plan::of_refs(&mut tx, &BTreeSet::from([key.clone()])).await?;
-    let earlier = history.get(&key).and_then(|versions| plan::in_force(versions));
-    let earlier = earlier.map(|(_, row)| row.visit.start - after);
+    let row = history.get(&key).and_then(|versions| plan::in_force(versions));
+    Ok(row.map(|(_, row)| row.visit.start - after))
+}
+
+/// The moment around which the night is laid.
+fn anchor(arguments: &Arguments, earlier: Option<Instant>) -> anyhow::Result<Instant> {
     match (arguments.at, earlier) {
         (Some(at), Some(earlier)) if at != earlier => bail!(
             "seed {} was played in this database around {}: leave --at out, or take another seed",
@@ -225,54 +221,6 @@ fn broker(settings: &Settings) -> BrokerSession {
         client_id: String::new(),
         instance: settings.broker.client_id.clone(),
     }
-}
-
-/// Imports registers and plan as `nightrun import` does.
-async fn import(store: &Store, settings: &Settings, night: &Night) -> anyhow::Result<()> {
-    let contracts = &settings.contracts;
-    for (kind, rows) in night.registers()? {
-        let mut tries = 0;
-        loop {
-            let mut import = Import::begin(store, contracts, kind, false, clock::now()).await?;
-            for chunk in rows.chunks(CHUNK) {
-                import.registers(chunk).await?;
-            }
-            if import.finish().await?.is_some() {
-                break;
-            }
-            once_more(&mut tries)?;
-        }
-    }
-    let plan: Vec<_> = (1..).zip(night.plan().cloned()).collect();
-    let mut tries = 0;
-    loop {
-        let mut import =
-            Import::begin(store, contracts, crate::apply::VISITS, false, clock::now()).await?;
-        let mut bad = Vec::new();
-        for chunk in plan.chunks(CHUNK) {
-            bad.extend(import.visits(chunk.to_vec()).await?);
-        }
-        if let Some(bad) = bad.first() {
-            import.discard().await?;
-            bail!(
-                "the plan of this night is not that of the earlier run of its seed ({}): play it \
-                 with the same --visits and --faults, or take another seed",
-                bad.reason
-            );
-        }
-        if import.finish().await?.is_some() {
-            return Ok(());
-        }
-        once_more(&mut tries)?;
-    }
-}
-
-fn once_more(tries: &mut u32) -> anyhow::Result<()> {
-    *tries += 1;
-    if *tries >= IMPORT_TRIES {
-        bail!("other imports come in between again and again: wait until they are done");
-    }
-    Ok(())
 }
 
 fn bar(events: usize) -> ProgressBar {
@@ -327,37 +275,16 @@ async fn judge(
     mut heard: Heard<'_>,
     ear: Option<&Ear>,
 ) -> anyhow::Result<()> {
-    let patience = Duration::from_secs(arguments.give_up_after);
-    let began = Tick::now();
-    loop {
-        let now = clock::now();
-        let mut tx = store.read().await?;
-        let unsettled = audit::unsettled(&mut tx, &contract.id, &night.prefix, now).await?;
-        drop(tx);
-        if unsettled.is_settled() && now > night.over_at {
-            break;
-        }
-        let left = (night.over_at - now).to_std().unwrap_or_default();
-        if began.elapsed() > patience + left {
-            bail!(
-                "the daemon has still to do: {} imports, {} client nights, {} messages to be \
-                 published. Does it run?",
-                unsettled.imports,
-                unsettled.nights,
-                unsettled.outbox
-            );
-        }
-        sleep(ASK_EVERY).await;
-    }
-    let found = find(store, contract, night).await?;
+    stage::settled(store, night, Duration::from_secs(arguments.give_up_after)).await?;
+    let found = stage::find(store, contract, night).await?;
     if let Some(ear) = ear {
         let began = Tick::now();
         loop {
             heard.listened = Some(ear.listened());
-            if verify::has_heard(&found, &heard) || began.elapsed() > Duration::from_secs(10) {
+            if verify::has_heard(&found, &heard) || began.elapsed() > HEARD_WITHIN {
                 break;
             }
-            sleep(ASK_EVERY).await;
+            sleep(stage::ASK_EVERY).await;
         }
     }
     let truth = Truth { night, contract, received: &found.received, now: clock::now() };
@@ -378,28 +305,4 @@ async fn judge(
         let _ = write!(text, "\nand {} more", differences.len() - LISTED_MAX);
     }
     bail!(text)
-}
-
-/// Reads what finance reads, and what was raised.
-async fn find(store: &Store, contract: &Arc<Contract>, night: &Night) -> anyhow::Result<Found> {
-    let (first, last) = verify::nights(night, contract.zone).context("a night has visits")?;
-    // A visit may be dated a day after its night.
-    let last = plus_days(last, 1);
-    let first = week_start(first, contract.policy(first).week_starts_on);
-    let last = plus_days(week_start(last, contract.policy(last).week_starts_on), 6);
-    let mut tx = store.read().await?;
-    let received = audit::received(&mut tx, &contract.id, &night.prefix).await?;
-    let alerts = audit::alerts(&mut tx, &contract.id, &night.prefix).await?;
-    drop(tx);
-    let visits = super::report::visits(store, contract, first, last).await?;
-    let mut schedule = Schedule3::default();
-    for visit in &visits {
-        schedule.add(contract, visit);
-    }
-    Ok(Found {
-        received: received.into_iter().collect(),
-        alerts,
-        log: report::visits::csv(visits.iter().map(|visit| (&**contract, visit))),
-        schedule: report::schedule3::csv(&schedule.rows()?),
-    })
 }
