@@ -64,7 +64,7 @@ impl<'a> Maker<'a> {
         }
         let borders = noons.iter().copied().chain(ends).collect();
         // A longer night has visits of this moment for longer.
-        let live_seconds = i64::try_from(shape.visits / 20).unwrap_or(i64::MAX).clamp(6, 300);
+        let live_seconds = i64::try_from(shape.visits / 40).unwrap_or(i64::MAX).clamp(6, 300);
         Ok(Self {
             shape,
             contract,
