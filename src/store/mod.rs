@@ -9,8 +9,10 @@
 pub mod alerts;
 pub mod audit;
 pub mod cases;
+pub mod daemons;
 pub mod evidence;
 pub mod imports;
+pub mod lock;
 pub mod outbox;
 pub mod plan;
 pub mod registers;

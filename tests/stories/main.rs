@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod health;
 mod history;
 mod importing;
 mod nonsense;
