@@ -14,7 +14,7 @@ const KILLS: usize = 100;
 const HASTY: Habits = Habits { patience: Duration::from_millis(500), ..USUAL };
 
 /// A random moment: a pause of up to so many milliseconds.
-async fn random_moment(up_to_millis: u64) {
+pub async fn random_moment(up_to_millis: u64) {
     let random = u64::from_le_bytes(*uuid::Uuid::new_v4().as_bytes().first_chunk().expect("16"));
     sleep(Duration::from_millis(random % up_to_millis)).await;
 }

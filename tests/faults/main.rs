@@ -18,3 +18,4 @@ mod storage;
 mod clock;
 mod disorder;
 mod brokers;
+mod simulated;

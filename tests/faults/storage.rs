@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use crate::fleet::USUAL;
 use crate::night::{Expected, Night, SEES, says};
 use crate::support::Mosquitto;
-use crate::support::daemon::{Daemon, Installation};
-use crate::support::disk::SmallDisk;
+use crate::support::daemon::{Daemon, Installation, piped};
+use crate::support::disk::Disk;
 
 /// The daemon's word for a database that does not take anything.
 const STUCK: &str = "nothing is acknowledged until this works";
@@ -62,15 +62,15 @@ async fn the_database_refuses(
 
 async fn the_disk_is_full(installation: Installation, puback: Puback) {
     let config = std::fs::read(installation.path("nightrun.toml")).expect("the configuration");
-    let disk = match SmallDisk::over(installation.folder.path(), 16) {
-        Ok(disk) => disk,
-        Err(why) => panic!("no small disk can be mounted here, so nothing is known: {why}"),
-    };
+    let disk = Disk::under(installation.folder.path());
     std::fs::write(installation.path("nightrun.toml"), config).expect("a file");
-    let daemon = installation.start().await;
+    let daemon = Installation::spawned(&mut disk.command(installation.command(["serve"])));
+    daemon.ready().await;
+    let pid = daemon.pid();
     let mut night = Night::begin(installation, 30, USUAL).await;
-    the_database_refuses(&mut night, &daemon, puback, 6, || disk.fill(), || disk.free()).await;
-    says(&daemon, "make room on its disk", 1..=1);
+    the_database_refuses(&mut night, &daemon, puback, 6, || disk.fill(pid), || disk.free(pid))
+        .await;
+    says(&daemon, disk.remedy(), 1..=1);
     daemon.terminate().await;
 }
 
@@ -149,11 +149,8 @@ fn start_on_a_failing_disk(installation: &Installation) -> Daemon {
         .args(["-e", "inject=fsync,fdatasync:error=EIO:when=40..46"])
         .arg(serve.get_program())
         .args(serve.get_args())
-        .current_dir(installation.folder.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    Installation::spawned(&mut command)
+        .current_dir(installation.folder.path());
+    Installation::spawned(piped(&mut command))
 }
 
 async fn fsync_fails_for_a_while(installation: Installation) {

@@ -51,6 +51,11 @@ pub fn ago(seconds: i64) -> Instant {
     clock::now() - TimeDelta::seconds(seconds)
 }
 
+/// With its input and output in the test's hand.
+pub fn piped(command: &mut Command) -> &mut Command {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped())
+}
+
 /// One nightrun: its folder, its configuration, its broker.
 pub struct Installation {
     pub folder: TempDir,
@@ -141,10 +146,8 @@ impl Installation {
             .arg("--config")
             .arg(self.path("nightrun.toml"))
             .args(arguments)
-            .current_dir(self.folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .current_dir(self.folder.path());
+        piped(&mut command);
         command
     }
 

@@ -1,52 +1,95 @@
-//! A disk that a test can fill: a small file system in memory, mounted over a folder.
+//! A disk that a test can fill.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A small disk. Dropping it takes it away, with what is on it.
-pub struct SmallDisk {
-    at: PathBuf,
+/// How a disk gets full here.
+pub enum Disk {
+    /// A small file system in memory, mounted over a folder. Dropping it takes it away.
+    Mounted(PathBuf),
+    /// This user may not mount anything: the daemon is not allowed to write any file further than
+    /// its first page, which SQLite takes for a disk that fails.
+    Limited,
 }
 
-impl SmallDisk {
-    /// Mounts one over a folder, which loses its content, if this user may; else says so.
-    pub fn over(folder: &Path, mebibytes: u32) -> Result<Self, String> {
-        let size = format!("size={mebibytes}m");
+impl Disk {
+    /// Puts one under a folder, which loses its content if it can be mounted.
+    pub fn under(folder: &Path) -> Self {
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "nightrun-test"])
+            .args(["-t", "tmpfs", "-o", "size=16m", "nightrun-test"])
             .arg(folder)
             .output()
-            .map_err(|error| error.to_string())?;
+            .expect("mount is installed");
         if mounted.status.success() {
-            return Ok(Self { at: folder.to_owned() });
+            return Self::Mounted(folder.to_owned());
         }
-        Err(String::from_utf8_lossy(&mounted.stderr).into_owned())
+        let why = String::from_utf8_lossy(&mounted.stderr).into_owned();
+        eprintln!("NO DISK CAN BE FILLED HERE ({}): a limit stands in for it", why.trim());
+        Self::Limited
     }
 
-    /// Takes all the room that is left.
-    pub fn fill(&self) {
-        let mut ballast = File::create(self.ballast()).expect("a file");
-        for size in [64 * 1024, 4096, 1] {
-            let bytes = vec![0; size];
-            while ballast.write_all(&bytes).is_ok() {}
+    /// The command, so that it can stand a limit.
+    pub fn command(&self, command: Command) -> Command {
+        let Self::Limited = self else { return command };
+        let mut limited = Command::new("sh");
+        // Who writes too far is told so, and not killed.
+        limited.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+        limited.arg(command.get_program()).args(command.get_args());
+        super::daemon::piped(&mut limited);
+        limited
+    }
+
+    /// Takes all the room that the process has left.
+    pub fn fill(&self, pid: u32) {
+        match self {
+            Self::Mounted(folder) => {
+                let mut ballast = File::create(folder.join(BALLAST)).expect("a file");
+                for size in [64 * 1024, 4096, 1] {
+                    let bytes = vec![0; size];
+                    while ballast.write_all(&bytes).is_ok() {}
+                }
+            }
+            Self::Limited => limit(pid, "4096:"),
         }
     }
 
     /// Gives it back.
-    pub fn free(&self) {
-        std::fs::remove_file(self.ballast()).expect("it was full");
+    pub fn free(&self, pid: u32) {
+        match self {
+            Self::Mounted(folder) => {
+                std::fs::remove_file(folder.join(BALLAST)).expect("it was full")
+            }
+            Self::Limited => limit(pid, "unlimited:"),
+        }
     }
 
-    fn ballast(&self) -> PathBuf {
-        self.at.join("ballast")
+    /// What the daemon says of it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Mounted(_) => "make room on its disk",
+            Self::Limited => "see whether its disk is full",
+        }
     }
 }
 
-impl Drop for SmallDisk {
+const BALLAST: &str = "ballast";
+
+fn limit(pid: u32, bytes: &str) {
+    let mut option = OsString::from("--fsize=");
+    option.push(bytes);
+    let mut command = Command::new("prlimit");
+    command.arg("--pid").arg(pid.to_string()).arg(option);
+    assert!(command.status().expect("prlimit is installed").success());
+}
+
+impl Drop for Disk {
     fn drop(&mut self) {
-        // Lazily: processes may still have their working directory there.
-        let _ = Command::new("umount").arg("--lazy").arg(&self.at).status();
+        if let Self::Mounted(folder) = self {
+            // Lazily: processes may still have their working directory there.
+            let _ = Command::new("umount").arg("--lazy").arg(folder).status();
+        }
     }
 }
