@@ -7,6 +7,7 @@ pub mod input;
 pub mod replay;
 pub mod report;
 pub mod serve;
+pub mod simulate;
 
 use std::path::{Path, PathBuf};
 
@@ -40,6 +41,8 @@ enum Command {
     Report(report::Arguments),
     /// Applies the rules to files: no daemon, no database, no network.
     Replay(Box<replay::Arguments>),
+    /// Plays carers against a running daemon over MQTT; knows the truth and checks it.
+    Simulate(simulate::Arguments),
 }
 
 impl Cli {
@@ -48,7 +51,11 @@ impl Cli {
     /// # Errors
     /// What went wrong, in words that say what to do.
     pub fn run(self) -> anyhow::Result<()> {
-        let settings = settings(self.config.as_deref())?;
+        let broker = match &self.command {
+            Command::Simulate(arguments) => arguments.broker.as_deref(),
+            _ => None,
+        };
+        let settings = settings(self.config.as_deref(), broker)?;
         match self.command {
             Command::Check => check::run(&settings),
             Command::Replay(arguments) => replay::run(&arguments, &settings),
@@ -56,6 +63,7 @@ impl Cli {
             Command::Serve => block_on(serve::run(&settings)),
             Command::Import(arguments) => block_on(import::run(&arguments, &settings)),
             Command::Report(arguments) => block_on(report::run(&arguments, &settings)),
+            Command::Simulate(arguments) => block_on(simulate::run(&arguments, &settings)),
         }
     }
 }
@@ -68,6 +76,10 @@ fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result
     runtime.block_on(command)
 }
 
-fn settings(file: Option<&Path>) -> anyhow::Result<Settings> {
-    Ok(load(file, environment())?)
+/// The settings; a broker that the command line names goes before all others.
+fn settings(file: Option<&Path>, broker: Option<&str>) -> anyhow::Result<Settings> {
+    const BROKER: &str = "NIGHTRUN__BROKER__URL";
+    let named = broker.map(|url| (BROKER.to_owned(), url.to_owned()));
+    let environment = environment().filter(|(key, _)| key != BROKER || named.is_none());
+    Ok(load(file, environment.chain(named.clone()))?)
 }

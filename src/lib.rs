@@ -69,6 +69,7 @@ pub mod http;
 pub mod heartbeat;
 pub mod daemon;
 pub mod replay;
+pub mod simulate;
 
 // What it talks through.
 pub mod backoff;

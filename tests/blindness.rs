@@ -64,6 +64,24 @@ fn line(message: &AlertMessage) -> String {
     format!("{} {} {due} [{}]{unconfirmed}", message.kind, message.state, about.join(" "))
 }
 
+/// What is left of the backlog makes it short staffed after its deadline was dealt with.
+#[tokio::test]
+async fn what_comes_to_hold_while_it_cannot_hear_is_told_when_it_can() {
+    let mut night = Night::with(&[]).await;
+    night.house.import_for(2, "V-1", Some("A"), at(90), at(0)).await;
+    night.house.apply(at(0)).await;
+    assert_eq!(night.look(150).await, ["missed open 150 [V-1]"]);
+    night.sights.lose_broker(at(151));
+    night.come("V-1", 152).await;
+    let over_and_blind = ["missed resolved 150 [V-1]", "monitoring_blind open 152 [V-1]"];
+    assert_eq!(night.look(152).await, over_and_blind);
+    night.sights.hear_broker(at(153));
+    let told = ["short_staffed open 150 [V-1] unconfirmed", "monitoring_blind resolved 152 []"];
+    assert_eq!(night.look(153).await, told);
+    let nothing: [&str; 0] = [];
+    assert_eq!(night.look(154).await, nothing, "it is said once");
+}
+
 #[tokio::test]
 async fn a_broker_that_is_away_is_one_alert_with_the_visits_at_risk() {
     let mut night =

@@ -7,6 +7,7 @@
 //! `CROSS JOIN` fixes the order of the loops in SQLite: the few keys first. Decides nothing.
 
 pub mod alerts;
+pub mod audit;
 pub mod cases;
 pub mod daemons;
 pub mod evidence;

@@ -75,8 +75,20 @@ impl House {
         }
     }
 
-    /// Imports a visit at a client of its own.
+    /// Imports a visit of one carer at a client of its own.
     pub async fn import(&self, name: &str, run: Option<&str>, start: Instant, now: Instant) {
+        self.import_for(1, name, run, start, now).await;
+    }
+
+    /// Imports a visit of so many carers at a client of its own.
+    pub async fn import_for(
+        &self,
+        carers_required: u8,
+        name: &str,
+        run: Option<&str>,
+        start: Instant,
+        now: Instant,
+    ) {
         let visit = PlannedVisit {
             contract: "default".parse().unwrap(),
             visit_ref: name.parse().unwrap(),
@@ -86,7 +98,7 @@ impl House {
             run: run.map(|run| run.parse().unwrap()),
             start,
             end: start + minutes(30),
-            carers_required: 1,
+            carers_required,
             carers: Vec::new(),
             time_specific: false,
             quantity: None,
