@@ -61,7 +61,8 @@ impl SenderState {
     }
 
     /// What is wrong with the sender from which instant on, whether that has come or not.
-    fn conditions(&self, sender: &Sender) -> Vec<(AlertKind, Instant)> {
+    #[must_use]
+    pub fn conditions(&self, sender: &Sender) -> Vec<(AlertKind, Instant)> {
         let gap = self.sequence.due_at().map(|at| (AlertKind::SequenceGap, at));
         let offline = matches!(sender, Sender::Device(_)).then(|| {
             let silent = self.heard_at + SILENT_FOR;

@@ -10,6 +10,7 @@ pub mod alerts;
 pub mod cases;
 pub mod evidence;
 pub mod imports;
+pub mod ledger;
 pub mod outbox;
 pub mod plan;
 pub mod registers;

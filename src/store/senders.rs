@@ -107,6 +107,21 @@ pub async fn load(
     found.into_iter().map(SenderRow::read).collect()
 }
 
+/// What is known of all phones and units of a contract.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_contract(
+    db: &mut Db,
+    contract: &ContractId,
+) -> Result<BTreeMap<SenderKey, SenderState>, StoreError> {
+    let found: Vec<SenderRow> = sqlx::query_as("SELECT * FROM sender WHERE contract = $1")
+        .bind(contract.as_str())
+        .fetch_all(db)
+        .await?;
+    found.into_iter().map(SenderRow::read).collect()
+}
+
 /// The phones and units about which something is due by `now`.
 ///
 /// # Errors

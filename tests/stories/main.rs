@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod accounting;
 mod history;
 mod importing;
 mod nonsense;
