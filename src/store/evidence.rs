@@ -395,6 +395,44 @@ pub async fn seen(
         .collect()
 }
 
+/// The client nights in which each carer was before that instant: at that client's, or anywhere.
+///
+/// # Errors
+/// When the database fails.
+pub async fn nights_before(
+    db: &mut Db,
+    carers: &[(ContractId, CarerRef, Instant, Option<ClientRef>)],
+) -> Result<BTreeSet<CaseKey>, StoreError> {
+    if carers.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let keys = carers.iter().map(|(contract, carer, before, client)| {
+        json!({
+            "contract": contract.as_str(),
+            "carer": carer.as_str(),
+            "before": before.timestamp_micros(),
+            "client": client.as_ref().map(ClientRef::as_str),
+        })
+    });
+    let found: Vec<(String, String, String)> = sqlx::query_as(
+        "SELECT DISTINCT e.contract, e.night, e.client_ref FROM json_each($1) k \
+         CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
+         AND e.carer_ref = k.value->>'carer' \
+         AND e.effective_at < CAST(k.value->>'before' AS BIGINT) AND e.client_ref <> '' \
+         AND (k.value->>'client' IS NULL OR e.client_ref = k.value->>'client')",
+    )
+    .bind(rows(keys))
+    .fetch_all(db)
+    .await?;
+    found
+        .into_iter()
+        .map(|(contract, night, client)| {
+            let night = read_night(&night)?;
+            Ok(CaseKey { contract: contract.parse()?, night, client: client.parse()? })
+        })
+        .collect()
+}
+
 /// A message that could not be used.
 pub struct Unusable<'a> {
     /// The topic of the message.
