@@ -178,7 +178,8 @@ fn read(
         let status = DeviceStatus::decode(&message.payload);
         let sender = (contract, Sender::Device(device));
         match status {
-            Ok(DeviceStatus::Online) => heard.event(sender, None, at),
+            Ok(status) if message.retained => heard.kept(sender, status, at),
+            Ok(DeviceStatus::Online) => heard.online(sender, at),
             Ok(DeviceStatus::Offline) => heard.lost(sender, at),
             Err(bad) => {
                 return Err(Rejection {

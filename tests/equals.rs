@@ -342,6 +342,7 @@ fn to_message(event: &Event, received_at: Instant) -> Message {
         topic: topic::event(&event.contract, &event.sender),
         payload: serde_json::to_vec(&payload).unwrap(),
         received_at,
+        retained: false,
         ack: Ack::new(|| ()),
     }
 }

@@ -85,7 +85,13 @@ impl Intake {
         } else {
             (Ack::new(|| {}), None)
         };
-        let message = Message { topic: topic.to_owned(), payload, received_at: clock::now(), ack };
+        let message = Message {
+            topic: topic.to_owned(),
+            payload,
+            received_at: clock::now(),
+            retained: false,
+            ack,
+        };
         let handed_on = async move {
             inbound.send(Inbound::Message(message)).await.ok()?;
             drop(inbound);

@@ -75,7 +75,7 @@ fn silence(
     for ((_, sender), state) in states {
         let (word, reference) = words(sender);
         let looked_at = state.due_at.is_none_or(|due_at| due_at > now);
-        for (kind, due_at) in state.conditions(sender) {
+        for (kind, due_at) in state.conditions(contract, sender) {
             if due_at <= now {
                 holding.insert((word, reference, kind.as_str()), (due_at, looked_at));
             }

@@ -21,7 +21,8 @@ pub struct SenderState {
     pub sequence: Sequence,
     /// When anything was heard from it last.
     pub heard_at: Instant,
-    /// When the broker reported it lost, if it has not been heard since.
+    /// When the broker reported it lost, if it has not said since that it is online. What was heard
+    /// later shows that it is not lost any more.
     pub lost_at: Option<Instant>,
     /// The next instant at which silence, or a gap, is to be flagged.
     pub due_at: Option<Instant>,

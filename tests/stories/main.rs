@@ -13,3 +13,4 @@ mod reporting;
 mod stopping;
 mod telling;
 mod thousand;
+mod units;
