@@ -90,7 +90,9 @@ impl Intake {
             let room = inbound.reserve().await.ok()?;
             // Received now, and not while it waited: the writer relies on the order.
             let received_at = clock::now();
-            room.send(Inbound::Message(Message { topic, payload, received_at, ack }));
+            let retained = false;
+            let message = Message { topic, payload, received_at, retained, ack };
+            room.send(Inbound::Message(message));
             drop(inbound);
             match committed {
                 Some(committed) => committed.await.ok(),

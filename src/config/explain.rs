@@ -93,6 +93,10 @@ fn sentences(policy: &Policy) -> Vec<String> {
         1 => "1 minute".to_owned(),
         count => format!("{count} minutes"),
     };
+    let hours = |length: chrono::TimeDelta| match length.num_hours() {
+        1 => "1 hour".to_owned(),
+        hours => format!("{hours} hours"),
+    };
     let dated_by = match policy.dated_by {
         DatedBy::Night => "the date of its night",
         DatedBy::Start => "the local date of its planned start",
@@ -131,6 +135,10 @@ fn sentences(policy: &Policy) -> Vec<String> {
         format!(
             "A carer still inside {} after the planned end is looked for.",
             minutes(policy.overdue_checkout)
+        ),
+        format!(
+            "A telecare unit that has said nothing for {} is offline.",
+            hours(policy.device_silent_after)
         ),
         format!(
             "At a client's home means within {} m of it, unless the client has a fence_m.",

@@ -22,7 +22,7 @@ pub(super) const SECTIONS: [Section; 5] = [
 pub(super) const CONTRACT: &str = "contract";
 
 /// The keys of a `[[contract]]` table.
-pub(super) const CONTRACT_KEYS: [&str; 17] = [
+pub(super) const CONTRACT_KEYS: [&str; 18] = [
     "id",
     "effective_from",
     "time_zone",
@@ -33,6 +33,7 @@ pub(super) const CONTRACT_KEYS: [&str; 17] = [
     "missed_after_minutes",
     "match_window_minutes",
     "overdue_checkout_minutes",
+    "device_silent_after_hours",
     "fence_m",
     "week_starts_on",
     "dated_by",

@@ -78,6 +78,7 @@ fn the_defaults() {
             missed_after: chrono::TimeDelta::minutes(60),
             match_window: chrono::TimeDelta::minutes(120),
             overdue_checkout: chrono::TimeDelta::minutes(60),
+            device_silent_after: chrono::TimeDelta::hours(24),
             fence_m: 150.0,
             week_starts_on: chrono::Weekday::Mon,
             dated_by: crate::domain::calendar::DatedBy::Night,

@@ -355,6 +355,7 @@ impl<'a> Connection<'a> {
             topic,
             payload: publish.payload.into(),
             received_at: clock::now(),
+            retained: publish.retain,
             ack,
         }));
     }

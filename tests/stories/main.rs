@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod accounting;
 mod health;
 mod history;
 mod importing;
@@ -13,3 +14,4 @@ mod reporting;
 mod stopping;
 mod telling;
 mod thousand;
+mod units;

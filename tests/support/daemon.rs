@@ -14,6 +14,7 @@ use chrono::{NaiveDate, SecondsFormat, TimeDelta, Timelike};
 use nightrun::clock;
 use nightrun::domain::instant::Instant;
 use serde_json::Value;
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -181,6 +182,16 @@ impl Installation {
     pub async fn texts(&self, query: &'static str) -> Vec<String> {
         let mut database = self.database().await;
         sqlx::query_scalar(query).fetch_all(&mut database).await.expect("texts")
+    }
+
+    /// Changes the database as nobody should.
+    pub async fn tamper(&self, statements: &'static str) {
+        let options = SqliteConnectOptions::new().filename(self.path("nightrun.db"));
+        let mut database = SqliteConnection::connect_with(&options.foreign_keys(false))
+            .await
+            .expect("the database");
+        sqlx::raw_sql(statements).execute(&mut database).await.expect(statements);
+        database.close().await.expect("the database");
     }
 
     async fn database(&self) -> SqliteConnection {
