@@ -72,3 +72,5 @@ pub mod config;
 pub mod files;
 pub mod report;
 pub mod store;
+pub mod tls;
+pub mod users;
