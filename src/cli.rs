@@ -7,6 +7,7 @@ pub mod input;
 pub mod replay;
 pub mod report;
 pub mod serve;
+pub mod user;
 
 use std::path::{Path, PathBuf};
 
@@ -38,6 +39,9 @@ enum Command {
     Import(import::Arguments),
     /// Writes a report from the evidence as it is now.
     Report(report::Arguments),
+    /// The users of the embedded broker, in the file that broker.users_file names.
+    #[command(subcommand)]
+    User(user::Command),
     /// Applies the rules to files: no daemon, no database, no network.
     Replay(Box<replay::Arguments>),
 }
@@ -51,6 +55,7 @@ impl Cli {
         let settings = settings(self.config.as_deref())?;
         match self.command {
             Command::Check => check::run(&settings),
+            Command::User(command) => user::run(&command, &settings),
             Command::Replay(arguments) => replay::run(&arguments, &settings),
             Command::Demo => block_on(demo::run()),
             Command::Serve => block_on(serve::run(&settings)),

@@ -9,7 +9,7 @@ use nightrun::broker;
 use nightrun::mqtt::BrokerSession;
 use nightrun::publish::{self, Outcome, Outgoing};
 use rumqttc::{BrokerSessionResumePolicy, MqttOptions, SessionMode};
-use support::{Client, Mosquitto, settings, within};
+use support::{Client, Mosquitto, embedded, settings, within};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -48,10 +48,11 @@ fn receipt(id: i64) -> Outgoing {
     Outgoing { id, topic: RECEIPT.to_owned(), payload, retain: false }
 }
 
-async fn receipts_arrive(port: u16) {
+async fn receipts_arrive(session: BrokerSession) {
+    let port = session.port;
     let mut phone = Client::connect(port, "phone").await;
     phone.subscribe(RECEIPT).await;
-    let mut publisher = Publisher::start(settings(port));
+    let mut publisher = Publisher::start(session);
     for id in 1..=10 {
         publisher.send(id).await;
     }
@@ -82,15 +83,17 @@ async fn receipts_arrive(port: u16) {
 #[tokio::test(flavor = "multi_thread")]
 async fn receipts_arrive_through_mosquitto() {
     let broker = Mosquitto::start(&[]);
-    receipts_arrive(broker.port).await;
+    receipts_arrive(broker.settings()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn receipts_arrive_through_the_embedded_broker() {
     let (sender, _inbound) = mpsc::channel(16);
-    let listen = "127.0.0.1:0".parse().expect("an address");
-    let broker = broker::start(listen, sender).await.expect("it starts");
-    receipts_arrive(broker.local_addr().port()).await;
+    let options = embedded("127.0.0.1:0");
+    let own = options.own.clone();
+    let broker = broker::start(options, sender).await.expect("it starts");
+    let session = BrokerSession { instance: "test".to_owned(), ..own.session(broker.local_addr()) };
+    receipts_arrive(session).await;
     broker.stop().await;
 }
 

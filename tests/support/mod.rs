@@ -8,6 +8,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nightrun::broker::{self, Own};
 use nightrun::message::{Inbound, Message};
 use nightrun::mqtt::BrokerSession;
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, Publish, PublishOptions, QoS};
@@ -124,6 +125,17 @@ pub fn settings(port: u16) -> BrokerSession {
         password: None,
         client_id: "nightrun-test".to_owned(),
         instance: "test".to_owned(),
+        tls: None,
+    }
+}
+
+/// An embedded broker there, which lets everybody in, for the daemon named `test`.
+pub fn embedded(listen: &str) -> broker::Options {
+    broker::Options {
+        listen: listen.parse().expect("an address"),
+        tls: None,
+        users_file: None,
+        own: Own::new("nightrun-test"),
     }
 }
 

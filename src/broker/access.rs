@@ -1,0 +1,290 @@
+//! Who is let in to the embedded broker, and what they may do there.
+//!
+//! Without users everybody is, for the broker is on the loopback interface then. With users a client
+//! needs one, uses its client id and no other, and does what its name says. In both cases nobody but
+//! the daemon gets the daemon's client ids: whoever takes one can end that session.
+//!
+//! Comparing a password takes a processor for some milliseconds, so it is done beside the runtime, a
+//! few at one time, and what was right once is remembered. An unknown user takes as long as a known
+//! one with a wrong password.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::available_parallelism;
+
+use mqtt5::broker::auth::{AuthProvider, AuthResult};
+use mqtt5::packet::connect::ConnectPacket;
+use mqtt5::types::ReasonCode;
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use crate::mqtt::BrokerSession;
+use crate::publish;
+use crate::users::{self, Users};
+use crate::wire::user::User;
+
+use super::lock;
+
+/// What the broker calls the daemon. No user can have this name, for the blank in it.
+const DAEMON: &str = "the daemon";
+
+/// The daemon's own connection to its broker. The password is made at the start, and is in memory
+/// only.
+#[derive(Clone)]
+pub struct Own {
+    client_id: String,
+    password: String,
+}
+
+impl Own {
+    /// Makes a password for the daemon with that client id.
+    #[must_use]
+    pub fn new(client_id: &str) -> Self {
+        Self { client_id: client_id.to_owned(), password: users::random() }
+    }
+
+    /// How the daemon reaches its broker there.
+    #[must_use]
+    pub fn session(&self, broker: SocketAddr) -> BrokerSession {
+        BrokerSession {
+            host: broker.ip().to_string(),
+            port: broker.port(),
+            username: Some(self.client_id.clone()),
+            password: Some(self.password.clone()),
+            client_id: self.client_id.clone(),
+            instance: self.client_id.clone(),
+            tls: None,
+        }
+    }
+
+    fn is_password(&self, password: Option<&[u8]>) -> bool {
+        // Of digests, so that the time says nothing.
+        let digest = |bytes: &[u8]| Sha256::digest(bytes);
+        password.is_some_and(|given| digest(given) == digest(self.password.as_bytes()))
+    }
+}
+
+/// A password that was right: with which hash, and the digest of the password.
+struct Verified {
+    hash: Arc<str>,
+    digest: [u8; 32],
+}
+
+/// The users, and what was found out about their passwords.
+struct Known {
+    users: RwLock<Arc<Users>>,
+    verified: Mutex<HashMap<String, Verified>>,
+    comparing: Arc<Semaphore>,
+    /// Makes digests of this process comparable with no others.
+    key: String,
+}
+
+/// The rules of the door.
+pub(super) struct Access {
+    own: Own,
+    /// None lets everybody in.
+    known: Option<Arc<Known>>,
+    /// What has been said about whom since they last did well: each once.
+    reported: Mutex<HashSet<(String, Refusal)>>,
+}
+
+/// Why somebody was refused, or something was.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Refusal {
+    Password,
+    ClientId,
+    Will,
+    Subscription,
+    Publish,
+    Daemon,
+}
+
+impl Refusal {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Password => "a user came with a wrong password and was refused",
+            Self::ClientId => {
+                "a user was refused: its client id must be its name, with ~ in the place of each /"
+            }
+            Self::Will => "a user was refused: it may have no will on that topic",
+            Self::Subscription => "a user was refused a subscription that it may not have",
+            Self::Publish => "a user published where it may not; it is disconnected",
+            Self::Daemon => "somebody came with the daemon's own client id and was refused",
+        }
+    }
+}
+
+impl Access {
+    pub(super) fn new(own: Own, users: Option<Users>) -> Self {
+        // Half of the machine is for those who are in.
+        let at_once = available_parallelism().map_or(1, |all| all.get().div_ceil(2));
+        let known = users.map(|users| {
+            Arc::new(Known {
+                users: RwLock::new(Arc::new(users)),
+                verified: Mutex::default(),
+                comparing: Arc::new(Semaphore::new(at_once)),
+                key: users::random(),
+            })
+        });
+        Self { own, known, reported: Mutex::default() }
+    }
+
+    /// Takes other users from now on; the client ids of those who are no longer what they were.
+    pub(super) fn replace_users(&self, users: Users) -> Vec<String> {
+        let Some(known) = &self.known else { return Vec::new() };
+        let users = Arc::new(users);
+        let mut current = known.users.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *current, Arc::clone(&users));
+        drop(current);
+        let gone = before.names().filter(|name| before.hash_of(name) != users.hash_of(name));
+        gone.filter_map(|name| name.parse().ok()).map(|user: User| user.client_id()).collect()
+    }
+
+    /// Whether there is still such a user.
+    pub(super) fn is_known(&self, user: Option<&str>) -> bool {
+        match (&self.known, user) {
+            (None, _) | (_, Some(DAEMON)) => true,
+            (Some(known), Some(name)) => known.users().hash_of(name).is_some(),
+            (Some(_), None) => false,
+        }
+    }
+
+    /// Whether this user may publish there.
+    pub(super) fn may_publish(&self, user: Option<&str>, topic: &str) -> bool {
+        self.may(user, |user| user.may_publish(topic))
+    }
+
+    fn may(&self, user: Option<&str>, rule: impl FnOnce(&User) -> bool) -> bool {
+        match (&self.known, user) {
+            (None, _) | (_, Some(DAEMON)) => true,
+            (Some(_), Some(name)) => name.parse().is_ok_and(|user| rule(&user)),
+            (Some(_), None) => false,
+        }
+    }
+
+    /// Tells the log, once.
+    pub(super) fn report(&self, user: &str, refusal: Refusal) {
+        if lock(&self.reported).insert((user.to_owned(), refusal)) {
+            tracing::warn!(user, "at the embedded broker, {}", refusal.words());
+        }
+    }
+
+    async fn admit(&self, connect: &ConnectPacket) -> Result<Option<String>, ReasonCode> {
+        let password = connect.password.as_deref();
+        let publisher = publish::client_id(&self.own.client_id);
+        if connect.client_id == publisher && self.own.is_password(password) {
+            return Ok(Some(DAEMON.to_owned()));
+        }
+        if connect.client_id == publisher || connect.client_id == self.own.client_id {
+            self.report(&connect.client_id, Refusal::Daemon);
+            return Err(ReasonCode::NotAuthorized);
+        }
+        let Some(known) = &self.known else { return Ok(None) };
+        let (Some(name), Some(password)) = (&connect.username, password) else {
+            return Err(ReasonCode::BadUsernameOrPassword);
+        };
+        if !known.is_right(name, password).await {
+            // What is no user's name may be anything, a password too.
+            if self.is_known(Some(name)) {
+                self.report(name, Refusal::Password);
+            }
+            return Err(ReasonCode::BadUsernameOrPassword);
+        }
+        let user: User = name.parse().map_err(|_| ReasonCode::BadUsernameOrPassword)?;
+        if connect.client_id != user.client_id() {
+            self.report(name, Refusal::ClientId);
+            return Err(ReasonCode::ClientIdentifierNotValid);
+        }
+        if connect.will.as_ref().is_some_and(|will| !user.may_publish(&will.topic)) {
+            self.report(name, Refusal::Will);
+            return Err(ReasonCode::NotAuthorized);
+        }
+        lock(&self.reported).remove(&(name.clone(), Refusal::Password));
+        Ok(Some(name.clone()))
+    }
+}
+
+impl Known {
+    fn users(&self) -> Arc<Users> {
+        Arc::clone(&self.users.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn digest(&self, name: &str, password: &[u8]) -> [u8; 32] {
+        // No name holds the zero, so no two pairs make the same bytes.
+        let parts = [self.key.as_bytes(), name.as_bytes(), &[0], password];
+        parts.iter().fold(Sha256::new(), |all, part| all.chain_update(part)).finalize().into()
+    }
+
+    async fn is_right(self: &Arc<Self>, name: &str, password: &[u8]) -> bool {
+        let users = self.users();
+        let digest = self.digest(name, password);
+        let hash = users.hash_of(name).cloned();
+        if let Some(hash) = &hash
+            && let Some(verified) = lock(&self.verified).get(name)
+            && verified.hash == *hash
+            && verified.digest == digest
+        {
+            return true;
+        }
+        let is_user = hash.is_some();
+        let any = digest.iter().fold(0, |all: usize, byte| (all << 8) | usize::from(*byte));
+        let Some(hash) = hash.or_else(|| users.hash_of_any(any).cloned()) else { return false };
+        let (known, name, password) = (Arc::clone(self), name.to_owned(), password.to_owned());
+        let Ok(turn) = Arc::clone(&self.comparing).acquire_owned().await else { return false };
+        // It ends even if the client does not wait, so that the next attempt finds it done.
+        let compared = spawn_blocking(move || {
+            let right = users::is_right(&password, &hash) && is_user;
+            drop(turn);
+            if right {
+                lock(&known.verified).insert(name, Verified { hash, digest });
+            }
+            right
+        });
+        compared.await.unwrap_or(false)
+    }
+}
+
+type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+impl AuthProvider for Access {
+    fn authenticate<'a>(
+        &'a self,
+        connect: &'a ConnectPacket,
+        _client: SocketAddr,
+    ) -> Answer<'a, mqtt5::Result<AuthResult>> {
+        Box::pin(async move {
+            Ok(match self.admit(connect).await {
+                Ok(Some(user)) => AuthResult::success_with_user(user),
+                Ok(None) => AuthResult::success(),
+                Err(reason) => AuthResult::fail(reason),
+            })
+        })
+    }
+
+    /// The intake decides: what is refused here, the broker answers as MQTT 5 does, which breaks
+    /// clients of 3.1.1. Wills, about which it is asked too, were looked at when the client came.
+    fn authorize_publish<'a>(
+        &'a self,
+        _client_id: &str,
+        _user: Option<&'a str>,
+        _topic: &'a str,
+    ) -> Answer<'a, bool> {
+        Box::pin(std::future::ready(true))
+    }
+
+    fn authorize_subscribe<'a>(
+        &'a self,
+        _client_id: &str,
+        user: Option<&'a str>,
+        filter: &'a str,
+    ) -> Answer<'a, bool> {
+        let may = self.may(user, |user| user.may_subscribe(filter));
+        if let (false, Some(user)) = (may, user) {
+            self.report(user, Refusal::Subscription);
+        }
+        Box::pin(std::future::ready(may))
+    }
+}
