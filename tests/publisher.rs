@@ -52,7 +52,7 @@ async fn receipts_arrive(session: BrokerSession) {
     let port = session.port;
     let mut phone = Client::connect(port, "phone").await;
     phone.subscribe(RECEIPT).await;
-    let mut publisher = Publisher::start(session);
+    let mut publisher = Publisher::start(session.clone());
     for id in 1..=10 {
         publisher.send(id).await;
     }
@@ -74,7 +74,7 @@ async fn receipts_arrive(session: BrokerSession) {
     assert_eq!(board.message().await.payload, r#"{"state":"offline"}"#);
 
     // A kill leaves the will behind.
-    let publisher = Publisher::start(settings(port));
+    let publisher = Publisher::start(session);
     assert!(board.message().await.payload.starts_with(br#"{"state":"online""#));
     publisher.task.abort();
     assert_eq!(board.message().await.payload, r#"{"state":"offline"}"#);

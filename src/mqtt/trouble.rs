@@ -1,6 +1,5 @@
 //! What is wrong with a connection, in words that say what to do.
 
-use std::error::Error;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -100,20 +99,17 @@ impl From<ConnectionError> for Trouble {
 }
 
 /// What TLS had to say about it, which is hidden within other errors.
-fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    let mut error = Some(error);
-    while let Some(here) = error {
-        let inner: &(dyn Error + 'static) =
-            match here.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-                Some(inner) => inner,
-                None => here,
-            };
-        if let Some(found) = inner.downcast_ref() {
-            return Some(found);
-        }
-        error = inner.source();
-    }
-    None
+fn tls_error(error: &ConnectionError) -> Option<&rustls::Error> {
+    let io = match error {
+        ConnectionError::Tls(rumqttc::TlsError::TLS(error)) => return Some(error),
+        ConnectionError::Tls(rumqttc::TlsError::Io(io))
+        | ConnectionError::Io(io)
+        | ConnectionError::MqttState(
+            StateError::Io(io) | StateError::Deserialization(rumqttc::Error::Io(io)),
+        ) => io,
+        _ => return None,
+    };
+    io.get_ref()?.downcast_ref()
 }
 
 /// The trouble with TLS, and the key to change.
@@ -215,6 +211,7 @@ mod tests {
         for error in [
             ConnectionError::Io(required()),
             ConnectionError::MqttState(StateError::Io(required())),
+            ConnectionError::MqttState(StateError::Deserialization(required().into())),
             ConnectionError::Tls(rumqttc::TlsError::Io(required())),
         ] {
             let text = Trouble::from(error).to_string();
