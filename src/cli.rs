@@ -39,7 +39,7 @@ enum Command {
     Import(import::Arguments),
     /// Writes a report from the evidence as it is now.
     Report(report::Arguments),
-    /// The users of the embedded broker, in the file that broker.users_file names.
+    /// The users of the embedded broker, in the file of its configuration.
     #[command(subcommand)]
     User(user::Command),
     /// Applies the rules to files: no daemon, no database, no network.

@@ -169,6 +169,27 @@ async fn a_phone_that_comes_back_while_its_event_is_committed_is_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_daemons_client_ids_are_the_daemons_alone() {
+    let (broker, mut inbound) = start().await;
+    let port = broker.local_addr().port();
+    for version in ["mqttv311", "mqttv5"] {
+        for id in ["nightrun-test", "nightrun-test-publish"] {
+            let as_daemon = ["-V", version, "-i", id, "-t", EVENT, "-m", "spoof"];
+            assert!(!MosquittoPub::start(port, &as_daemon).succeeds().await);
+            let guessed = ["-u", "nightrun-test", "-P", "password"];
+            let guessed = [&as_daemon[..], &guessed].concat();
+            assert!(!MosquittoPub::start(port, &guessed).succeeds().await);
+        }
+    }
+    let other = MosquittoPub::start(port, &["-i", "nightrun", "-t", EVENT, "-m", "payload"]);
+    let message = next_message(&mut inbound).await;
+    assert_eq!(message.payload, b"payload");
+    message.ack.send();
+    assert!(other.succeeds().await);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_port_in_use_and_an_open_address_name_the_key_to_change() {
     let (broker, _inbound) = start().await;
     let (sender, _receiver) = mpsc::channel(1);

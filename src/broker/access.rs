@@ -214,8 +214,7 @@ impl Known {
 
     fn digest(&self, name: &str, password: &[u8]) -> [u8; 32] {
         // No name holds the zero, so no two pairs make the same bytes.
-        let parts = [self.key.as_bytes(), name.as_bytes(), &[0], password];
-        parts.iter().fold(Sha256::new(), |all, part| all.chain_update(part)).finalize().into()
+        Sha256::digest([self.key.as_bytes(), name.as_bytes(), &[0], password].concat()).into()
     }
 
     async fn is_right(self: &Arc<Self>, name: &str, password: &[u8]) -> bool {
@@ -286,5 +285,69 @@ impl AuthProvider for Access {
             self.report(user, Refusal::Subscription);
         }
         Box::pin(std::future::ready(may))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mqtt5::types::ConnectOptions;
+
+    const AMY: &str = "t/carer/amy";
+
+    fn users(passwords: &[(&str, &str)]) -> Users {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("users");
+        for (name, password) in passwords {
+            let hash = users::hash_of_random(password).unwrap();
+            users::add(&path, &name.parse().unwrap(), &hash, false).unwrap();
+        }
+        Users::read_if_there(&path).unwrap()
+    }
+
+    async fn admits(access: &Access, id: &str, user: &str, password: &str) -> bool {
+        let mut connect = ConnectPacket::new(ConnectOptions::new(id).protocol_options);
+        connect.username = Some(user.to_owned());
+        connect.password = Some(password.into());
+        access.admit(&connect).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn what_was_right_once_is_remembered_until_it_is_changed() {
+        let access = Access::new(Own::new("nightrun"), Some(users(&[(AMY, "one"), ("b", "b")])));
+        let id = "t~carer~amy";
+        assert!(!admits(&access, id, AMY, "two").await);
+        assert!(admits(&access, id, AMY, "one").await);
+        let known = access.known.clone().unwrap();
+        // Nothing can be compared any more.
+        known.comparing.close();
+        assert!(admits(&access, id, AMY, "one").await);
+        assert!(!admits(&access, id, AMY, "two").await);
+        assert_eq!(access.replace_users(users(&[(AMY, "two")])), ["b", "t~carer~amy"]);
+        assert!(!admits(&access, id, AMY, "one").await);
+        assert!(!access.is_known(Some("b")) && access.is_known(Some(AMY)));
+    }
+
+    #[tokio::test]
+    async fn an_unknown_user_is_compared_with_somebody() {
+        let access = Access::new(Own::new("nightrun"), Some(users(&[(AMY, "one")])));
+        let known = access.known.clone().unwrap();
+        let all = u32::try_from(known.comparing.available_permits()).unwrap();
+        let turn = known.comparing.acquire_many(all).await;
+        let stranger = admits(&access, "b", "b", "one");
+        tokio::pin!(stranger);
+        tokio::select! {
+            biased;
+            _ = &mut stranger => panic!("it was answered at once"),
+            () = std::future::ready(()) => {}
+        }
+        drop(turn);
+        assert!(!stranger.await, "with the password of the one with whom it was compared");
+    }
+
+    #[tokio::test]
+    async fn nobody_comes_in_where_nobody_is_known() {
+        let access = Access::new(Own::new("nightrun"), Some(Users::default()));
+        assert!(!admits(&access, "t~carer~amy", AMY, "one").await);
     }
 }

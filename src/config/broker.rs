@@ -4,14 +4,15 @@
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use rustls::pki_types::ServerName;
+use rustls::RootCertStore;
+use rustls::pki_types::{PrivateKeyDer, ServerName};
 
 use super::layers::read_file;
 use super::mistakes::{Mistake, Notes};
 use super::read::{Entry, Noted, Table};
 use super::{BrokerKind, BrokerSettings, ClientTls, ListenTls, Secret};
 use crate::domain::refs::{BadReference, is_reference};
-use crate::tls::{self, TlsError};
+use crate::tls::{self, Certificates, TlsError};
 use crate::users::Users;
 
 /// The port of MQTT without TLS.
@@ -34,7 +35,6 @@ const ELSEWHERE_TLS: [&str; 3] = ["ca_file", "client_cert_file", "client_key_fil
 const INSIDE: [&str; 4] = ["tls_listen", "tls_cert_file", "tls_key_file", "users_file"];
 
 /// What `broker.url` says.
-#[derive(Clone)]
 enum BrokerUrl {
     Embedded,
     External { host: String, port: u16, tls: bool },
@@ -48,36 +48,33 @@ pub(super) fn read(broker: &Table<'_>, notes: &mut Notes) -> Option<BrokerSettin
         id if is_reference(id) => Ok(id.to_owned()),
         _ => Err(entry.wrong(BadReference)),
     });
-    let kind = match url? {
-        BrokerUrl::Embedded => {
-            misplaced(
-                broker,
-                &ELSEWHERE,
-                "the daemon needs this for a broker elsewhere only: leave it out, or name that \
+    let kind =
+        match url? {
+            BrokerUrl::Embedded => {
+                misplaced(
+                    broker,
+                    &ELSEWHERE,
+                    "the daemon needs this for a broker elsewhere only: leave it out, or name that \
                  broker in broker.url",
-                notes,
-            );
-            inside(broker, listen, notes)
-        }
-        BrokerUrl::External { host, port, tls } => {
-            misplaced(
-                broker,
-                &INSIDE,
-                "this is for the embedded broker only: leave it out, or write \"embedded\" in \
+                    notes,
+                );
+                inside(broker, listen, notes)
+            }
+            BrokerUrl::External { host, port, tls } => {
+                misplaced(
+                    broker,
+                    &INSIDE,
+                    "this is for the embedded broker only: leave it out, or write \"embedded\" in \
                  broker.url",
-                notes,
-            );
-            let user = user(broker, notes);
-            let tls = elsewhere_tls(broker, tls, notes);
-            listen.and(user.zip(tls)).map(|((username, password), tls)| BrokerKind::External {
-                host,
-                port,
-                username,
-                password,
-                tls,
-            })
-        }
-    };
+                    notes,
+                );
+                let user = user(broker, notes);
+                let tls = elsewhere_tls(broker, tls, notes);
+                listen.and(user.zip(tls.ok())).map(|((username, password), tls)| {
+                    BrokerKind::External { host, port, username, password, tls }
+                })
+            }
+        };
     Some(BrokerSettings { client_id: client_id?, kind: kind? })
 }
 
@@ -95,7 +92,7 @@ fn inside(broker: &Table<'_>, listen: Option<SocketAddr>, notes: &mut Notes) -> 
         address => Ok(address),
     });
     let pair = pair(broker, ["tls_cert_file", "tls_key_file"], notes, |certificates, key| {
-        tls::server(certificates, key).map(|_| ())
+        tls::server(certificates, key)
     });
     let users_file = broker.read_optional("users_file", notes, |entry| {
         let path = entry.path()?;
@@ -115,7 +112,7 @@ fn inside(broker: &Table<'_>, listen: Option<SocketAddr>, notes: &mut Notes) -> 
         );
     }
     let tls = match (tls_listen.ok()?, pair.ok()?) {
-        (Some(listen), Some(((cert_file, key_file), ()))) => {
+        (Some(listen), Some(Pair { cert_file, key_file, .. })) => {
             Some(ListenTls { listen, cert_file, key_file })
         }
         _ => None,
@@ -148,64 +145,80 @@ fn user(broker: &Table<'_>, notes: &mut Notes) -> Option<(Option<String>, Option
 }
 
 /// How the daemon speaks TLS with a broker elsewhere, if it does.
-fn elsewhere_tls(broker: &Table<'_>, tls: bool, notes: &mut Notes) -> Option<Option<ClientTls>> {
+fn elsewhere_tls(
+    broker: &Table<'_>,
+    tls: bool,
+    notes: &mut Notes,
+) -> Result<Option<ClientTls>, Noted> {
     if !tls {
         let why = "this is for TLS: write \"mqtts://\" in broker.url, or leave it out";
         misplaced(broker, &ELSEWHERE_TLS, why, notes);
-        return Some(None);
+        return Ok(None);
     }
-    let trusted = match broker.optional("ca_file") {
-        Some(entry) => notes.take(entry.path().and_then(|path| {
-            let trusted = tls::certificates(&path).and_then(tls::trust);
-            trusted.map(|trusted| (Some(path), trusted)).map_err(|error| entry.wrong(error))
-        })),
-        None => broker.read("url", notes, |entry| {
-            let no_authorities =
-                |error| entry.mistake(format_args!("{error}: set broker.ca_file as well"));
-            tls::trust_of_the_machine().map(|trusted| (None, trusted)).map_err(no_authorities)
-        }),
-    };
-    let (ca_file, trusted) = trusted.map_or((None, None), |(file, all)| (file, Some(all)));
+    let trusted = trusted(broker, notes);
     let own = pair(broker, ["client_cert_file", "client_key_file"], notes, |certificates, key| {
         // Without trust there is a mistake already.
-        let trusted = trusted.clone().unwrap_or_else(rustls::RootCertStore::empty);
-        tls::client(trusted, Some((certificates, key)))
+        let trusted = trusted.as_ref().map(|(_, all)| all.clone());
+        tls::client(trusted.unwrap_or_else(RootCertStore::empty), Some((certificates, key)))
     });
-    let (client_cert_file, config) = match own.ok()? {
-        Some(((file, _), config)) => (Some(file), config),
-        None => {
-            let made = tls::client(trusted.clone()?, None);
-            (None, broker.read("url", notes, |entry| made.map_err(|error| entry.mistake(error)))?)
-        }
-    };
-    trusted.map(|_| Some(ClientTls { ca_file, client_cert_file, config }))
+    let (ca_file, trusted) = trusted.ok_or(Noted)?;
+    if let Some(Pair { cert_file, made: config, .. }) = own? {
+        return Ok(Some(ClientTls { ca_file, client_cert_file: Some(cert_file), config }));
+    }
+    let config = broker.read("url", notes, |entry| {
+        tls::client(trusted, None).map_err(|error| entry.mistake(error))
+    });
+    let config = config.ok_or(Noted)?;
+    Ok(Some(ClientTls { ca_file, client_cert_file: None, config }))
 }
 
-/// The files of a certificate and its key, and what is made of them. Both or neither.
+/// The authorities whom the daemon trusts, and the file in which they are, if they are in one.
+fn trusted(broker: &Table<'_>, notes: &mut Notes) -> Option<(Option<PathBuf>, RootCertStore)> {
+    if broker.optional("ca_file").is_none() {
+        return broker.read("url", notes, |entry| {
+            let trusted = tls::trust_of_the_machine().map(|trusted| (None, trusted));
+            trusted
+                .map_err(|error| entry.mistake(format_args!("{error}: set broker.ca_file as well")))
+        });
+    }
+    let trust = |path: &Path| tls::certificates(path).and_then(tls::trust);
+    let (path, trusted) = file(broker, "ca_file", notes, trust).ok().flatten()?;
+    Some((Some(path), trusted))
+}
+
+/// A certificate and its key, and what is made of them.
+struct Pair<T> {
+    cert_file: PathBuf,
+    key_file: PathBuf,
+    made: T,
+}
+
+/// Reads both or neither.
 fn pair<T>(
     broker: &Table<'_>,
     keys: [&str; 2],
     notes: &mut Notes,
-    make: impl FnOnce(
-        tls::Certificates,
-        rustls::pki_types::PrivateKeyDer<'static>,
-    ) -> Result<T, TlsError>,
-) -> Result<Option<((PathBuf, PathBuf), T)>, Noted> {
+    make: impl FnOnce(Certificates, PrivateKeyDer<'static>) -> Result<T, TlsError>,
+) -> Result<Option<Pair<T>>, Noted> {
     let certificates = file(broker, keys[0], notes, tls::certificates);
     let key = file(broker, keys[1], notes, tls::private_key);
-    let entries = keys.map(|key| broker.optional(key));
-    if let [Some(alone), None] | [None, Some(alone)] = &entries {
-        let other = if entries[0].is_some() { keys[1] } else { keys[0] };
-        notes.add(alone.mistake(format_args!("this needs broker.{other} as well")));
-        return Err(Noted);
-    }
-    let ((cert_file, certificates), (key_file, key)) = match (certificates?, key?) {
-        (Some(certificates), Some(key)) => (certificates, key),
-        _ => return Ok(None),
+    let entry = match keys.map(|key| broker.optional(key)) {
+        [Some(alone), None] => return Err(needs(&alone, keys[1], notes)),
+        [None, Some(alone)] => return Err(needs(&alone, keys[0], notes)),
+        [None, None] => return Ok(None),
+        [Some(_), Some(entry)] => entry,
     };
-    let [_, Some(entry)] = entries else { return Ok(None) };
+    let (Some((cert_file, certificates)), Some((key_file, key))) = (certificates?, key?) else {
+        return Ok(None);
+    };
     let made = make(certificates, key).map_err(|error| entry.wrong(error));
-    notes.take(made).map(|made| Some(((cert_file, key_file), made))).ok_or(Noted)
+    let made = notes.take(made).ok_or(Noted)?;
+    Ok(Some(Pair { cert_file, key_file, made }))
+}
+
+fn needs(alone: &Entry<'_>, other: &str, notes: &mut Notes) -> Noted {
+    notes.add(alone.mistake(format_args!("this needs broker.{other} as well")));
+    Noted
 }
 
 fn file<T>(

@@ -4,10 +4,9 @@ use std::net::TcpListener;
 
 use crate::attacks::checks_in;
 use crate::clients::{Door, User};
-use crate::support::Mosquitto;
 use crate::support::certificates::Authority;
-use crate::support::daemon::Installation;
-use crate::support::free_port;
+use crate::support::daemon::{Installation, by_line};
+use crate::support::{Mosquitto, free_port};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_daemon_and_a_broker_with_tls() {
@@ -41,11 +40,8 @@ async fn the_daemon_and_a_broker_with_tls() {
     let port = broker.port;
     let plain = TcpListener::bind("127.0.0.1:0").expect("a port");
     let config = |host: &str, keys: &[(&str, &str)]| {
-        let mut lines = format!("url = \"mqtts://{host}\"");
-        for (key, file) in keys {
-            lines.push_str(&format!("\n{key} = \"{}\"", at(file)));
-        }
-        lines
+        let files = keys.iter().map(|(key, file)| format!("{key} = \"{}\"", at(file)));
+        by_line([format!("url = \"mqtts://{host}\"")].into_iter().chain(files))
     };
     let good = [
         ("ca_file", "authority.crt"),
