@@ -11,6 +11,7 @@
 mod access;
 mod front;
 mod intake;
+mod known;
 mod reread;
 
 use std::io;

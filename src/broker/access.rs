@@ -3,29 +3,23 @@
 //! Without users everybody is, for the broker is on the loopback interface then. With users a client
 //! needs one, uses its client id and no other, and does what its name says. In both cases nobody but
 //! the daemon gets the daemon's client ids: whoever takes one can end that session.
-//!
-//! Comparing a password takes a processor for some milliseconds, so it is done beside the runtime, a
-//! few at one time, and what was right once is remembered. An unknown user takes as long as a known
-//! one with a wrong password.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::thread::available_parallelism;
+use std::sync::{Arc, Mutex};
 
 use mqtt5::broker::auth::{AuthProvider, AuthResult};
 use mqtt5::packet::connect::ConnectPacket;
 use mqtt5::types::ReasonCode;
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 
 use crate::mqtt::BrokerSession;
 use crate::publish;
 use crate::users::{self, Users};
 use crate::wire::user::User;
 
+use super::known::Known;
 use super::lock;
 
 /// What the broker calls the daemon. No user can have this name, for the blank in it.
@@ -67,21 +61,6 @@ impl Own {
     }
 }
 
-/// A password that was right: with which hash, and the digest of the password.
-struct Verified {
-    hash: Arc<str>,
-    digest: [u8; 32],
-}
-
-/// The users, and what was found out about their passwords.
-struct Known {
-    users: RwLock<Arc<Users>>,
-    verified: Mutex<HashMap<String, Verified>>,
-    comparing: Arc<Semaphore>,
-    /// Makes digests of this process comparable with no others.
-    key: String,
-}
-
 /// The rules of the door.
 pub(super) struct Access {
     own: Own,
@@ -119,16 +98,7 @@ impl Refusal {
 
 impl Access {
     pub(super) fn new(own: Own, users: Option<Users>) -> Self {
-        // Half of the machine is for those who are in.
-        let at_once = available_parallelism().map_or(1, |all| all.get().div_ceil(2));
-        let known = users.map(|users| {
-            Arc::new(Known {
-                users: RwLock::new(Arc::new(users)),
-                verified: Mutex::default(),
-                comparing: Arc::new(Semaphore::new(at_once)),
-                key: users::random(),
-            })
-        });
+        let known = users.map(|users| Arc::new(Known::new(users)));
         Self { own, known, reported: Mutex::default() }
     }
 
@@ -136,9 +106,7 @@ impl Access {
     pub(super) fn replace_users(&self, users: Users) -> Vec<String> {
         let Some(known) = &self.known else { return Vec::new() };
         let users = Arc::new(users);
-        let mut current = known.users.write().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *current, Arc::clone(&users));
-        drop(current);
+        let before = known.replace(Arc::clone(&users));
         let gone = before.names().filter(|name| before.hash_of(name) != users.hash_of(name));
         gone.filter_map(|name| name.parse().ok()).map(|user: User| user.client_id()).collect()
     }
@@ -204,45 +172,6 @@ impl Access {
         }
         lock(&self.reported).remove(&(name.clone(), Refusal::Password));
         Ok(Some(name.clone()))
-    }
-}
-
-impl Known {
-    fn users(&self) -> Arc<Users> {
-        Arc::clone(&self.users.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn digest(&self, name: &str, password: &[u8]) -> [u8; 32] {
-        // No name holds the zero, so no two pairs make the same bytes.
-        Sha256::digest([self.key.as_bytes(), name.as_bytes(), &[0], password].concat()).into()
-    }
-
-    async fn is_right(self: &Arc<Self>, name: &str, password: &[u8]) -> bool {
-        let users = self.users();
-        let digest = self.digest(name, password);
-        let hash = users.hash_of(name).cloned();
-        if let Some(hash) = &hash
-            && let Some(verified) = lock(&self.verified).get(name)
-            && verified.hash == *hash
-            && verified.digest == digest
-        {
-            return true;
-        }
-        let is_user = hash.is_some();
-        let any = digest.iter().fold(0, |all: usize, byte| (all << 8) | usize::from(*byte));
-        let Some(hash) = hash.or_else(|| users.hash_of_any(any).cloned()) else { return false };
-        let (known, name, password) = (Arc::clone(self), name.to_owned(), password.to_owned());
-        let Ok(turn) = Arc::clone(&self.comparing).acquire_owned().await else { return false };
-        // It ends even if the client does not wait, so that the next attempt finds it done.
-        let compared = spawn_blocking(move || {
-            let right = users::is_right(&password, &hash) && is_user;
-            drop(turn);
-            if right {
-                lock(&known.verified).insert(name, Verified { hash, digest });
-            }
-            right
-        });
-        compared.await.unwrap_or(false)
     }
 }
 
@@ -313,36 +242,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_right_once_is_remembered_until_it_is_changed() {
+    async fn who_is_no_longer_what_it_was_is_named_and_not_known() {
         let access = Access::new(Own::new("nightrun"), Some(users(&[(AMY, "one"), ("b", "b")])));
-        let id = "t~carer~amy";
-        assert!(!admits(&access, id, AMY, "two").await);
-        assert!(admits(&access, id, AMY, "one").await);
-        let known = access.known.clone().unwrap();
-        // Nothing can be compared any more.
-        known.comparing.close();
-        assert!(admits(&access, id, AMY, "one").await);
-        assert!(!admits(&access, id, AMY, "two").await);
+        assert!(admits(&access, "t~carer~amy", AMY, "one").await);
         assert_eq!(access.replace_users(users(&[(AMY, "two")])), ["b", "t~carer~amy"]);
-        assert!(!admits(&access, id, AMY, "one").await);
+        assert!(!admits(&access, "t~carer~amy", AMY, "one").await);
+        assert!(admits(&access, "t~carer~amy", AMY, "two").await);
         assert!(!access.is_known(Some("b")) && access.is_known(Some(AMY)));
-    }
-
-    #[tokio::test]
-    async fn an_unknown_user_is_compared_with_somebody() {
-        let access = Access::new(Own::new("nightrun"), Some(users(&[(AMY, "one")])));
-        let known = access.known.clone().unwrap();
-        let all = u32::try_from(known.comparing.available_permits()).unwrap();
-        let turn = known.comparing.acquire_many(all).await;
-        let stranger = admits(&access, "b", "b", "one");
-        tokio::pin!(stranger);
-        tokio::select! {
-            biased;
-            _ = &mut stranger => panic!("it was answered at once"),
-            () = std::future::ready(()) => {}
-        }
-        drop(turn);
-        assert!(!stranger.await, "with the password of the one with whom it was compared");
     }
 
     #[tokio::test]

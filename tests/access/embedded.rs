@@ -44,6 +44,23 @@ async fn the_broker_inside_is_attacked() {
     let daemon = installation.start().await;
     attack(&night).await;
 
+    // What it says to those who may come in, but not so.
+    let will = ["--will", "nightrun/v1/default/alert/late"];
+    for (client_id, options, codes) in [
+        ("default/carer/eve", &[][..], [2, 133]),
+        ("default~carer~amy", &[], [2, 133]),
+        ("", &[], [2, 133]),
+        ("nightrun", &[], [5, 135]),
+        ("nightrun-publish", &[], [5, 135]),
+        ("default~carer~eve", &will, [5, 135]),
+    ] {
+        for (version, code) in ["3.1.1", "5"].into_iter().zip(codes) {
+            let options = [options, &["--version", version]].concat();
+            let mut phone = door.listen_with(&night.eve, client_id, &[], &options);
+            assert_eq!(phone.connected().await, code, "{client_id} {version}");
+        }
+    }
+
     // Without TLS, on this machine: the same people, and nobody else.
     let mut plain = Phone::start(installation.port, None, &["--id", "default~carer~amy"]);
     assert_eq!(plain.connected().await, 4);
