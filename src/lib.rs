@@ -82,3 +82,5 @@ pub mod config;
 pub mod files;
 pub mod report;
 pub mod store;
+pub mod tls;
+pub mod users;

@@ -13,3 +13,4 @@ pub mod rejection;
 pub mod status;
 mod text;
 pub mod topic;
+pub mod user;
