@@ -7,6 +7,8 @@ mod support;
 mod history;
 mod importing;
 mod nonsense;
+mod phone;
+mod receipts;
 mod refusals;
 mod reporting;
 mod stopping;
