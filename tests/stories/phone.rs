@@ -136,7 +136,8 @@ async fn each_answer_has_its_consequence(installation: &Installation) {
     phone.say(&json!({"type": "check_out", "client_ref": "C-1"}));
     let answers = phone.ends().await;
     let said: Vec<_> = answers.iter().map(|answer| (&answer["status"], &answer["code"])).collect();
-    let (bad, good) = ((&json!("rejected"), &json!("bad_field")), (&json!("accepted"), &Value::Null));
+    let (bad, good) =
+        ((&json!("rejected"), &json!("bad_field")), (&json!("accepted"), &Value::Null));
     assert_eq!(said, [bad, bad, good]);
     assert!(answers[1]["event_id"].is_null());
 

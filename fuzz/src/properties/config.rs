@@ -70,7 +70,7 @@ fn check_mistakes(mistakes: &Mistakes, path: &str) {
         .collect();
     for mistake in mistakes.iter() {
         let mistake = mistake.to_string();
-        super::check_shown(&mistake, 2_000);
+        super::check_shown(&mistake, 20_000);
         let origins = [path, "environment", "configuration"];
         let what = origins.iter().find_map(|origin| mistake.strip_prefix(&format!("{origin}: ")));
         let what = what.unwrap_or_else(|| panic!("says not where: {mistake}"));

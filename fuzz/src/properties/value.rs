@@ -71,7 +71,7 @@ pub fn bank_holidays(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let dates = match nightrun::wire::bank_holidays::read(text) {
         Ok(dates) => dates,
-        Err(error) => return super::check_shown(&error.to_string(), 300),
+        Err(error) => return super::check_shown(&error.to_string(), 1_300),
     };
     assert!(!dates.is_empty());
     let mut holidays = BankHolidays::default();
