@@ -1,4 +1,4 @@
-//! The schemas and the AsyncAPI document in `docs/` are what the code makes; they say of payloads what
+//! The schemas and the `AsyncAPI` document in `docs/` are what the code makes; they say of payloads what
 //! the code says; and what is in the protocol's page is true to them.
 //!
 //! `NIGHTRUN_WRITE_DOCS=1 cargo test --test schema` writes the files anew.
@@ -109,7 +109,7 @@ fn the_files_are_what_the_code_makes() {
         files.push((format!("schema/{name}.json"), schema));
     }
     for (name, is) in files {
-        let text = format!("{:#}\n", is);
+        let text = format!("{is:#}\n");
         if std::env::var_os("NIGHTRUN_WRITE_DOCS").is_some() {
             std::fs::create_dir_all(docs("schema")).expect("a folder");
             std::fs::write(docs(&name), &text).expect("written");

@@ -8,7 +8,7 @@ use nightrun::domain::correction::{Correction, CorrectionKind};
 use nightrun::domain::instant::format_instant;
 use nightrun::domain::plan::{CarerRow, ClientRow, DeviceRow, PlannedVisit, Suspension, TagRow};
 use nightrun::domain::policy::Contract;
-use nightrun::domain::refs::ContractId;
+use nightrun::domain::refs::{CarerRef, ContractId};
 use nightrun::files::{EventLine, FileRow, Findings, Rows};
 use serde_json::{Value, json};
 
@@ -66,9 +66,9 @@ fn check<T: Written>(file: &[u8]) {
     }
 
     let rows: Vec<T> = good.into_iter().map(|(_, row)| row.without_what_is_not_written()).collect();
-    let written: String = rows.iter().map(|row| format!("{}\n", row.written())).collect();
+    let written: Vec<String> = rows.iter().map(Written::written).collect();
     if !rows.is_empty() {
-        let (again, findings) = read::<T>(written.as_bytes());
+        let (again, findings) = read::<T>(written.join("\n").as_bytes());
         assert!(findings.is_good(), "{}", findings.bad);
         let again: Vec<T> =
             again.into_iter().map(|(_, row)| row.without_what_is_not_written()).collect();
@@ -111,7 +111,7 @@ fn text<T: ToString>(value: Option<&T>) -> Value {
 
 impl Written for PlannedVisit {
     fn written(&self) -> String {
-        let carers: Vec<&str> = self.carers.iter().map(|carer| carer.as_str()).collect();
+        let carers: Vec<&str> = self.carers.iter().map(CarerRef::as_str).collect();
         let carers = if carers.is_empty() { Value::Null } else { carers.into() };
         json!({
             "contract": self.contract.as_str(), "visit_ref": self.visit_ref.as_str(),

@@ -17,9 +17,11 @@ use std::sync::LazyLock;
 
 use nightrun::domain::policy::Contract;
 
+/// What a target asserts of any input.
+pub type Check = fn(&[u8]);
+
 /// Every target, by its name.
-#[allow(dead_code, reason = "the fuzz targets are programs of their own")]
-pub const ALL: [(&str, fn(&[u8])); 8] = [
+pub const ALL: [(&str, Check); 8] = [
     ("bank_holidays", bank_holidays),
     ("config", config),
     ("event", event),

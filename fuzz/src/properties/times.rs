@@ -81,11 +81,10 @@ fn written(text: &str) -> Written {
 /// The instant shows that time on the wall clock: the first, if it occurs twice; and if never, as much
 /// later as the clocks were put forward.
 fn check_local(zone: Tz, time: NaiveDateTime, at: Instant) {
-    match zone.from_local_datetime(&time).earliest() {
-        Some(first) => assert_eq!(at, first.to_utc()),
-        None => {
-            let forward = local(zone, at).naive_local() - time;
-            assert!(forward > TimeDelta::zero() && forward <= TimeDelta::days(1), "{forward}");
-        }
+    if let Some(first) = zone.from_local_datetime(&time).earliest() {
+        assert_eq!(at, first.to_utc());
+    } else {
+        let forward = local(zone, at).naive_local() - time;
+        assert!(forward > TimeDelta::zero() && forward <= TimeDelta::days(1), "{forward}");
     }
 }
