@@ -110,7 +110,7 @@ impl fmt::Display for EventId {
     }
 }
 
-/// Why a text is not an event's id. It repeats nothing of the text, as the uuid crate's error does.
+/// Why a text is not an event's id. Unlike the uuid crate's error it repeats nothing of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an event id is a UUID such as 6e6f7468-0000-4000-8000-000000000001")]
 pub struct BadEventId;

@@ -1,8 +1,8 @@
 //! JSON Schemas of what goes over MQTT, for makers of apps: made of the words and bounds by which the
 //! code itself reads and writes. `docs/schema/` has them as files.
 //!
-//! An event that fits its schema is accepted and nothing of it dropped, if its topic is right. The
-//! daemon forgives more than that.
+//! An event that fits its schema, its topic and the longest message is accepted and nothing of it
+//! dropped. The daemon forgives more than that.
 
 use serde_json::{Map, Value, json};
 
