@@ -199,8 +199,21 @@ impl Case {
         reconcile(&of, now)
     }
 
-    /// Raises and ends alerts at `now`, and returns the night as it is then.
-    pub fn assess(&mut self, now: Instant, cause: Cause, sight: Sight, seen: &Seen) -> Reconciled {
+    /// The alerts of the night, resolved ones too.
+    #[must_use]
+    pub fn alerts(&self) -> &[StoredAlert] {
+        &self.alerts
+    }
+
+    /// The night as it is at `now`, and what would then change about its alerts.
+    #[must_use]
+    pub fn changes(
+        &self,
+        now: Instant,
+        cause: Cause,
+        sight: Sight,
+        seen: &Seen,
+    ) -> (Reconciled, Vec<Change>) {
         let night = self.reconcile(now);
         let alerts: Vec<Alert> = self.alerts.iter().map(|stored| stored.alert.clone()).collect();
         let elsewhere = |carer: &CarerRef, after: Instant| {
@@ -209,18 +222,23 @@ impl Case {
                 seen.iter().any(|(at, client)| *at > after && *client != self.key.client)
             })
         };
-        let contract = Arc::clone(&self.contract);
-        let changes = assess(&contract, &night, &alerts, now, cause, sight, &elsewhere);
+        let changes = assess(&self.contract, &night, &alerts, now, cause, sight, &elsewhere);
+        (night, changes)
+    }
+
+    /// Raises and ends alerts at `now`, and returns the night as it is then.
+    pub fn assess(&mut self, now: Instant, cause: Cause, sight: Sight, seen: &Seen) -> Reconciled {
+        let (night, changes) = self.changes(now, cause, sight, seen);
         for change in changes {
             self.apply(change, &night, now);
         }
         // What is held back while the daemon is blind stays due, or is due when it came to hold.
         let overdue = self.due_at.filter(|due_at| *due_at <= now);
-        let awaited = |visit: &Visit| is_awaited(visit, &contract, now);
+        let awaited = |visit: &Visit| is_awaited(visit, &self.contract, now);
         self.due_at = match sight {
             Sight::Blind if overdue.is_some() => overdue,
             Sight::Blind if night.visits.iter().any(awaited) => Some(now),
-            _ => next_deadline(&contract, &night, now),
+            _ => next_deadline(&self.contract, &night, now),
         };
         night
     }

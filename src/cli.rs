@@ -4,12 +4,15 @@ pub mod check;
 pub mod demo;
 pub mod import;
 pub mod input;
+pub mod ledger;
 pub mod replay;
 pub mod report;
 pub mod serve;
 pub mod simulate;
+pub mod user;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -39,6 +42,11 @@ enum Command {
     Import(import::Arguments),
     /// Writes a report from the evidence as it is now.
     Report(report::Arguments),
+    /// Accounts for every message of a night: status 0 if everything agrees, 1 if not.
+    Ledger(ledger::Arguments),
+    /// The users of the embedded broker, in the file of its configuration.
+    #[command(subcommand)]
+    User(user::Command),
     /// Applies the rules to files: no daemon, no database, no network.
     Replay(Box<replay::Arguments>),
     /// Plays carers against a running daemon over MQTT; knows the truth and checks it.
@@ -46,11 +54,20 @@ enum Command {
 }
 
 impl Cli {
-    /// Runs the command.
-    ///
-    /// # Errors
-    /// What went wrong, in words that say what to do.
-    pub fn run(self) -> anyhow::Result<()> {
+    /// Runs the command, and says what went wrong, in words that say what to do.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        let failed = match &self.command {
+            Command::Ledger(_) => ledger::NO_ACCOUNT.into(),
+            _ => ExitCode::FAILURE,
+        };
+        self.execute().unwrap_or_else(|error| {
+            eprintln!("nightrun: {error:#}");
+            failed
+        })
+    }
+
+    fn execute(self) -> anyhow::Result<ExitCode> {
         let broker = match &self.command {
             Command::Simulate(arguments) => arguments.broker.as_deref(),
             _ => None,
@@ -58,17 +75,20 @@ impl Cli {
         let settings = settings(self.config.as_deref(), broker)?;
         match self.command {
             Command::Check => check::run(&settings),
+            Command::User(command) => user::run(&command, &settings),
             Command::Replay(arguments) => replay::run(&arguments, &settings),
             Command::Demo => block_on(demo::run()),
             Command::Serve => block_on(serve::run(&settings)),
             Command::Import(arguments) => block_on(import::run(&arguments, &settings)),
             Command::Report(arguments) => block_on(report::run(&arguments, &settings)),
             Command::Simulate(arguments) => block_on(simulate::run(&arguments, &settings)),
-        }
+            Command::Ledger(arguments) => return block_on(ledger::run(&arguments, &settings)),
+        }?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 
-fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

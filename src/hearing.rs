@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn without_markers_a_doubt_ends_after_a_while() {
-        let (mut hearing, t) = hearing(Duration::from_secs(3600), None);
+        let (mut hearing, t) = hearing(Duration::from_hours(1), None);
         hearing.hears_from = Some(Tick::now());
         assert!(hearing.begins(t));
         hearing.doubt(t);

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
+use crate::arrived::Arrived;
 use crate::caseload::{self, Caseload, Seen};
 use crate::config::Contracts;
 use crate::domain::alert::{Cause, Sight};
@@ -22,6 +23,7 @@ use crate::senders;
 use crate::sight::Sights;
 use crate::store::cases::CaseKey;
 use crate::store::evidence::{Known, NewEvent, Unusable, hex};
+use crate::store::ledger::PageKey;
 use crate::store::{Db, StoreError, alerts, cases, evidence, outbox};
 use crate::wire::payload::{Decoded, decode};
 use crate::wire::receipt::{Placed, Receipt};
@@ -127,22 +129,29 @@ pub async fn record(
 
     let nights: Nights<'_> =
         desk.caseload.iter().map(|(key, case)| (key, case.reconcile(now))).collect();
+    let mut arrived = Arrived::new(contracts, messages);
     let mut receipts = Vec::new();
     for (message, said) in messages.iter().zip(&said) {
         let receipt = match said {
-            Said::Status => continue,
+            Said::Status => {
+                arrived.status(message);
+                continue;
+            }
             Said::New(at) => {
                 tally.accepted += 1;
+                arrived.accepted(&new[*at].1.event);
                 Receipt::accepted(&new[*at].1, placed(&nights, &new[*at].1, &places[*at]))
             }
             Said::Again(decoded, first) => {
                 tally.duplicate += 1;
                 let (received_at, place) = first_said(decoded, first, &new, &places);
+                arrived.duplicate(&decoded.event, received_at);
                 Receipt::duplicate(decoded, received_at, placed(&nights, decoded, &place))
             }
             Said::Unusable(rejection) => {
                 tally.rejected += 1;
-                keep(db, message, rejection).await?;
+                arrived.rejected(message);
+                keep(db, message, rejection, &arrived.page_of(message)).await?;
                 Receipt::rejected(rejection, &message.payload, message.received_at)
             }
         };
@@ -151,6 +160,7 @@ pub async fn record(
         }
     }
     outbox::add(db, &receipts, now).await?;
+    arrived.save(db).await?;
     caseload::save(db, &desk.caseload, now).await?;
     // After that: nights that are to be looked at again stay so.
     follow_names(db, contracts, &new, now).await?;
@@ -171,7 +181,8 @@ fn read(
         let status = DeviceStatus::decode(&message.payload);
         let sender = (contract, Sender::Device(device));
         match status {
-            Ok(DeviceStatus::Online) => heard.event(sender, None, at),
+            Ok(status) if message.retained => heard.kept(sender, status, at),
+            Ok(DeviceStatus::Online) => heard.online(sender, at),
             Ok(DeviceStatus::Offline) => heard.lost(sender, at),
             Err(bad) => {
                 return Err(Rejection {
@@ -317,7 +328,12 @@ async fn follow_names(
     cases::arm(db, &touched, now).await
 }
 
-async fn keep(db: &mut Db, message: &Message, rejection: &Rejection) -> Result<(), StoreError> {
+async fn keep(
+    db: &mut Db,
+    message: &Message,
+    rejection: &Rejection,
+    page: &PageKey,
+) -> Result<(), StoreError> {
     let unusable = Unusable {
         topic: &message.topic,
         payload: &message.payload,
@@ -327,7 +343,7 @@ async fn keep(db: &mut Db, message: &Message, rejection: &Rejection) -> Result<(
         event_id: rejection.event_id,
         received_at: message.received_at,
     };
-    evidence::reject(db, &unusable).await
+    evidence::reject(db, &unusable, page).await
 }
 
 impl Desk<'_> {

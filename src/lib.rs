@@ -51,6 +51,7 @@ pub mod wire;
 pub mod message;
 pub mod mqtt;
 pub mod broker;
+pub mod arrived;
 pub mod ingest;
 pub mod placing;
 pub mod caseload;
@@ -70,6 +71,8 @@ pub mod heartbeat;
 pub mod daemon;
 pub mod replay;
 pub mod simulate;
+pub mod book;
+pub mod ledger;
 
 // What it talks through.
 pub mod backoff;
@@ -79,3 +82,5 @@ pub mod config;
 pub mod files;
 pub mod report;
 pub mod store;
+pub mod tls;
+pub mod users;

@@ -1,4 +1,4 @@
-//! Parses arguments, calls one command, and says what went wrong.
+//! Parses arguments and calls one command.
 
 use std::process::ExitCode;
 
@@ -6,11 +6,5 @@ use clap::Parser;
 use nightrun::cli::Cli;
 
 fn main() -> ExitCode {
-    match Cli::parse().run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("nightrun: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    Cli::parse().run()
 }

@@ -13,6 +13,8 @@ pub struct Message {
     pub payload: Vec<u8>,
     /// When the daemon took it from the broker.
     pub received_at: Instant,
+    /// Whether it is what the broker had retained, and not something that was just said.
+    pub retained: bool,
     /// What tells the broker that the message is safe.
     pub ack: Ack,
 }

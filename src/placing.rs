@@ -198,6 +198,7 @@ async fn move_all(
     let places = place_all(db, contracts, &events).await?;
     let mut moved = BTreeSet::new();
     let mut carers = BTreeSet::new();
+    let mut gone = Vec::new();
     for (recorded, place) in recorded.iter().zip(&places) {
         let contract = recorded.event.contract.clone();
         let before = recorded.client.clone().map(|client| (client, recorded.night));
@@ -213,12 +214,19 @@ async fn move_all(
             .map_or(recorded.night, |contract| contract.night_of(recorded.event.effective_at()));
         evidence::replace(db, recorded.id, place, own_night).await?;
         moved.insert((contract.clone(), VisitRef::unplanned(recorded.event.event_id)));
+        if before.is_some() {
+            let home = after.as_ref().map(|(client, _)| client.clone());
+            let carer = recorded.event.carer_ref.clone();
+            gone.push((contract.clone(), carer, recorded.event.effective_at(), home));
+        }
         for (client, night) in before.into_iter().chain(after) {
             touched.insert(CaseKey { contract: contract.clone(), night, client }, now);
         }
         carers.insert((contract, recorded.event.carer_ref.clone()));
     }
-    // An event that has come to another home ends `overdue_checkout` about its carer (R21).
+    // An event from another home ends `overdue_checkout` about its carer (R21). One that has left
+    // there does so no more; one that has come there does.
+    touched.extend(evidence::nights_before(db, &gone).await?.into_iter().map(|key| (key, now)));
     if !carers.is_empty() {
         touched.extend(alerts::overdue_of(db, &carers).await?.into_iter().map(|key| (key, now)));
     }

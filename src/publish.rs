@@ -95,7 +95,7 @@ pub async fn run(
         let was_said =
             publisher.rivalry.was_said(&trouble) || !had_worked && reported == Some(trouble.kind());
         if !was_said {
-            let client_id = client_id(settings);
+            let client_id = client_id(&settings.client_id);
             let unsent = publisher.window.len();
             tracing::warn!(client_id, unsent, ?pause, "receipts and alerts wait: {trouble}");
             reported = Some(trouble.kind());
@@ -116,18 +116,19 @@ pub async fn run(
     }
 }
 
-fn until_answered() -> Instant {
-    Instant::now() + Duration::from_secs(ANSWER_SECONDS_MAX)
-}
-
-fn client_id(settings: &BrokerSession) -> String {
-    format!("{}-publish", settings.client_id)
+/// The client id of this connection of the daemon that has that client id.
+pub(crate) fn client_id(of_daemon: &str) -> String {
+    format!("{of_daemon}-publish")
 }
 
 /// Why a connection ended that was to go on, and whether the broker had answered anything on it.
 struct Broken {
     trouble: Trouble,
     had_worked: bool,
+}
+
+fn unanswered() -> Trouble {
+    Trouble::Broken(format!("the broker has answered nothing for {ANSWER_SECONDS_MAX} s"))
 }
 
 /// What one step of a connection brought.
@@ -174,7 +175,6 @@ impl Publisher<'_> {
         let mut had_worked = false;
         let mut no_more = false;
         let mut leaving = false;
-        let mut answer_by = Instant::now();
         loop {
             let mut poll = pin!(eventloop.poll());
             let event = loop {
@@ -197,22 +197,14 @@ impl Publisher<'_> {
                     }
                     Ok(()) = self.status.changed(), if connected && !no_more => Step::Beat,
                     event = &mut poll => Step::Polled(Box::new(event)),
-                    () = sleep_until(answer_by), if connected && self.window.len() > 0 => {
+                    () = sleep_until(self.window.answer_by()), if connected && self.window.len() > 0 => {
                         Step::Unanswered
                     }
                 };
                 match step {
                     Step::Polled(event) => break *event,
-                    Step::Taken(message) => {
-                        if self.window.len() == 0 {
-                            answer_by = until_answered();
-                        }
-                        self.window.take(message, &client);
-                    }
+                    Step::Taken(message) => self.window.take(message, &client),
                     Step::Beat => {
-                        if self.window.len() == 0 {
-                            answer_by = until_answered();
-                        }
                         let now = status(*self.status.borrow_and_update());
                         self.window.say(&self.settings.status_topic(), &now, &client);
                     }
@@ -230,12 +222,7 @@ impl Publisher<'_> {
                         );
                         return None;
                     }
-                    Step::Unanswered => {
-                        let trouble = Trouble::Broken(format!(
-                            "the broker has answered nothing for {ANSWER_SECONDS_MAX} s"
-                        ));
-                        return Some(Broken { trouble, had_worked });
-                    }
+                    Step::Unanswered => return Some(Broken { trouble: unanswered(), had_worked }),
                     Step::Deaf => return None,
                     Step::Reported => {}
                 }
@@ -250,12 +237,10 @@ impl Publisher<'_> {
                 Ok(Event::Incoming(Packet::ConnAck(connack))) => {
                     connected = true;
                     self.rivalry.connected();
-                    answer_by = until_answered();
                     self.begin(&connack, &client);
                 }
                 Ok(Event::Incoming(Packet::PubAck(puback))) => {
                     had_worked = true;
-                    answer_by = until_answered();
                     self.window.answered(&puback);
                 }
                 Ok(_) => {}
@@ -276,7 +261,7 @@ impl Publisher<'_> {
     }
 
     fn build(&self) -> Result<(AsyncClient, EventLoop), ClientBuildError> {
-        let mut options = self.settings.options(&client_id(self.settings));
+        let mut options = self.settings.options(&client_id(&self.settings.client_id));
         options.set_clean_start(true);
         options.set_outgoing_inflight_upper_limit(IN_FLIGHT_MAX);
         // What is read together with the end of the connection is lost. Mosquitto answers a message

@@ -16,11 +16,12 @@ use crate::store::alerts::{About, Said, ToSave, of_sender};
 use crate::store::senders::{SenderKey, SenderState};
 use crate::store::{Db, StoreError, alerts, outbox, senders};
 use crate::wire::alert::{AlertMessage, State};
+use crate::wire::status::DeviceStatus;
 
 /// A unit that the broker reports lost is offline after this long.
 pub const LOST_FOR: TimeDelta = TimeDelta::minutes(15);
-/// A unit that says nothing is offline after this long.
-pub const SILENT_FOR: TimeDelta = TimeDelta::hours(24);
+/// The shortest time there is.
+const MOMENT: TimeDelta = TimeDelta::microseconds(1);
 /// Most phones and units that are looked at in one transaction.
 pub const DUE_MAX: i64 = 200;
 
@@ -31,14 +32,27 @@ pub struct Heard(BTreeMap<SenderKey, Vec<News>>);
 #[derive(Debug, Clone, Copy)]
 enum News {
     Heard(Instant),
+    Online(Instant),
     Lost(Instant),
+    /// What the broker had retained.
+    Kept(DeviceStatus, Instant),
     Number(u64, Instant),
 }
 
 impl Heard {
+    /// The unit says that it is online.
+    pub fn online(&mut self, sender: SenderKey, at: Instant) {
+        self.0.entry(sender).or_default().push(News::Online(at));
+    }
+
     /// The broker reports that the sender is lost.
     pub fn lost(&mut self, sender: SenderKey, at: Instant) {
         self.0.entry(sender).or_default().push(News::Lost(at));
+    }
+
+    /// The broker repeats, to a new subscriber, what it had been told last.
+    pub fn kept(&mut self, sender: SenderKey, status: DeviceStatus, at: Instant) {
+        self.0.entry(sender).or_default().push(News::Kept(status, at));
     }
 
     /// The contracts of which a phone was heard.
@@ -61,19 +75,41 @@ impl SenderState {
         match news {
             News::Heard(at) => {
                 self.heard_at = self.heard_at.max(at);
+                // Whatever the clock says, it came after the loss.
+                self.lost_at = self.lost_at.map(|lost| lost.min(self.heard_at - MOMENT));
+            }
+            News::Online(at) => {
+                self.heard_at = self.heard_at.max(at);
                 self.lost_at = None;
             }
-            News::Lost(at) => self.lost_at = Some(self.lost_at.map_or(at, |lost| lost.min(at))),
+            News::Lost(at) if !self.is_lost() => {
+                self.lost_at = Some(at.max(self.heard_at + MOMENT));
+            }
+            // Of a loss that is known already the broker has nothing new to say, be it that the unit
+            // has been heard since; and that it is online is no sign of life.
+            News::Kept(DeviceStatus::Offline, at) if self.lost_at.is_none() => {
+                self.take(News::Lost(at));
+            }
+            News::Kept(DeviceStatus::Online, _) => self.lost_at = None,
+            News::Lost(_) | News::Kept(DeviceStatus::Offline, _) => {}
             News::Number(number, at) => self.sequence.receive(number, at),
         }
     }
 
+    /// Whether the broker reported it lost, and nothing has been heard from it since.
+    fn is_lost(&self) -> bool {
+        self.lost_at.is_some_and(|lost| lost > self.heard_at)
+    }
+
     /// What is wrong with the sender from which instant on, whether that has come or not.
-    fn conditions(&self, sender: &Sender) -> Vec<(AlertKind, Instant)> {
+    #[must_use]
+    pub fn conditions(&self, contract: &Contract, sender: &Sender) -> Vec<(AlertKind, Instant)> {
         let gap = self.sequence.due_at().map(|at| (AlertKind::SequenceGap, at));
         let offline = matches!(sender, Sender::Device(_)).then(|| {
-            let silent = self.heard_at + SILENT_FOR;
-            let at = self.lost_at.map_or(silent, |lost| silent.min(lost + LOST_FOR));
+            let policy = contract.policy(contract.night_of(self.heard_at));
+            let silent = self.heard_at + policy.device_silent_after;
+            let lost = self.lost_at.filter(|_| self.is_lost());
+            let at = lost.map_or(silent, |lost| silent.min(lost + LOST_FOR));
             (AlertKind::DeviceOffline, at)
         });
         gap.into_iter().chain(offline).collect()
@@ -97,9 +133,10 @@ pub async fn save(
     let mut states = senders::load(db, &keys).await?;
     let mut to_look_at = BTreeMap::new();
     for (key, news) in heard.0 {
+        let Some(contract) = contracts.get(&key.0) else { continue };
         let state = states.remove(&key).unwrap_or_else(|| SenderState::heard(now));
         // Alerts can only be open where something was due before.
-        let may_be_open = state.conditions(&key.1).iter().any(|(_, at)| *at <= now);
+        let may_be_open = state.conditions(contract, &key.1).iter().any(|(_, at)| *at <= now);
         let mut after = state;
         for news in news {
             after.take(news);
@@ -140,7 +177,7 @@ async fn look(
     let mut changed = Vec::new();
     for (key, (mut state, may_be_open)) in states {
         let Some(contract) = contracts.get(&key.0) else { continue };
-        let conditions = state.conditions(&key.1);
+        let conditions = state.conditions(contract, &key.1);
         let due = conditions.iter().filter(|(_, at)| *at <= now);
         let due: Vec<(AlertKind, Instant)> = due.copied().collect();
         let open = if may_be_open || !due.is_empty() { of_sender(db, &key).await? } else { vec![] };

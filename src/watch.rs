@@ -111,6 +111,21 @@ impl PlanWatch {
     }
 }
 
+/// Whether the night is expected to have a plan, and whether it has.
+///
+/// # Errors
+/// When the database fails.
+pub async fn plan_of(
+    db: &mut Db,
+    contract: &Contract,
+    night: Night,
+) -> Result<(bool, bool), StoreError> {
+    let from = plus_days(night, -EXPECTED_AFTER_NIGHTS);
+    let has_plan = plan::has_visits(db, &contract.id, night, night).await?;
+    let expected = plan::has_visits(db, &contract.id, from, previous_day(night)).await?;
+    Ok((expected, has_plan))
+}
+
 /// Returns whether the plan is missing.
 async fn look_at(
     db: &mut Db,
@@ -119,9 +134,7 @@ async fn look_at(
     due_at: Instant,
     now: Instant,
 ) -> Result<bool, StoreError> {
-    let from = plus_days(night, -EXPECTED_AFTER_NIGHTS);
-    let has_plan = plan::has_visits(db, &contract.id, night, night).await?;
-    let expected = plan::has_visits(db, &contract.id, from, previous_day(night)).await?;
+    let (expected, has_plan) = plan_of(db, contract, night).await?;
     let known = alerts::no_plan(db, &contract.id, night).await?;
     let known = known.into_iter().find(|said| said.night == night);
     let changed = match known {

@@ -31,6 +31,7 @@ use nightrun::domain::schedule3::Schedule3;
 use nightrun::domain::visit::{PlanRow, Visit};
 use nightrun::import::Import;
 use nightrun::ingest;
+use nightrun::ledger;
 use nightrun::message::{Ack, Message};
 use nightrun::replay::play;
 use nightrun::report;
@@ -340,6 +341,7 @@ fn to_message(event: &Event, received_at: Instant) -> Message {
         topic: topic::event(&event.contract, &event.sender),
         payload: serde_json::to_vec(&payload).unwrap(),
         received_at,
+        retained: false,
         ack: Ack::new(|| ()),
     }
 }
@@ -434,6 +436,20 @@ impl Daemon {
         self.look().await
     }
 
+    /// The ledger of every night agrees, at any time (R6, R7, R8).
+    async fn agrees(&self, contract: &Arc<Contract>) -> Result<(), TestCaseError> {
+        let nights = "SELECT night FROM ledger UNION SELECT night FROM planned_visit";
+        let nights = self.texts(nights).await;
+        let mut tx = self.store.read().await.unwrap();
+        for night in nights {
+            let night = night.parse().unwrap();
+            let ledger =
+                ledger::account(&mut tx, &self.contracts, contract, night, self.now).await.unwrap();
+            prop_assert!(ledger.agrees(), "{}", report::ledger::text(&ledger, true));
+        }
+        Ok(())
+    }
+
     async fn texts(&self, query: &'static str) -> Vec<String> {
         let mut tx = self.store.read().await.unwrap();
         sqlx::query_scalar(query).fetch_all(&mut *tx).await.unwrap()
@@ -487,11 +503,13 @@ async fn check(story: &Story) -> Result<(), TestCaseError> {
             Step::Look => daemon.look().await?,
         }
         daemon.open().await?;
+        daemon.agrees(&story.contract).await?;
     }
     // Years later, everything is decided.
     daemon.now += TimeDelta::days(700);
     daemon.look().await?;
     let open = daemon.open().await?;
+    daemon.agrees(&story.contract).await?;
 
     let mut book = Casebook::new(Arc::clone(&story.contract), registers(&story.registers));
     for row in &story.plan {

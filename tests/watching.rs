@@ -12,6 +12,7 @@ use nightrun::domain::alert::{AlertKind, Sight};
 use nightrun::domain::instant::{Instant, parse_instant};
 use nightrun::watch::PlanWatch;
 use nightrun::wire::alert::State;
+use nightrun::wire::status::DeviceStatus;
 
 /// What has been said to others since the last time: kind, state, due instant.
 async fn said(house: &House) -> Vec<(AlertKind, State, Instant)> {
@@ -41,6 +42,65 @@ async fn a_unit_that_the_broker_reports_lost_is_offline_after_a_quarter_of_an_ho
     let back = due_at + minutes(90);
     house.hear(back, |heard| heard.event(device(), None, back)).await;
     assert_eq!(said(&house).await, [(AlertKind::DeviceOffline, State::Resolved, due_at)]);
+}
+
+/// What the broker repeats to a new subscriber sets no clock anew.
+#[tokio::test]
+async fn what_the_broker_had_retained_is_news_only_if_it_is_new() {
+    let house = House::new().await;
+    let t = ten_at_night();
+    let kept = |status, after: i64| {
+        let at = t + minutes(after);
+        house.hear(at, move |heard| heard.kept(device(), status, at))
+    };
+    let (online, offline) = (DeviceStatus::Online, DeviceStatus::Offline);
+    house.hear(t, |heard| heard.online(device(), t)).await;
+    // The daemon had no session when the unit was lost.
+    kept(offline, 5).await;
+    kept(offline, 10).await;
+    let due_at = t + minutes(20);
+    house.watch(due_at, seeing()).await;
+    assert_eq!(said(&house).await, [(AlertKind::DeviceOffline, State::Open, due_at)]);
+    // An event shows that it is there; the broker still has what its will said.
+    let back = t + minutes(30);
+    house.hear(back, |heard| heard.event(device(), Some(1), back)).await;
+    assert_eq!(said(&house).await, [(AlertKind::DeviceOffline, State::Resolved, due_at)]);
+    kept(offline, 40).await;
+    house.watch(t + minutes(120), seeing()).await;
+    assert_eq!(said(&house).await, []);
+    // Lost again: that it is online was said when there was no session. It is no sign of life.
+    house.hear(t + minutes(130), |heard| heard.lost(device(), t + minutes(130))).await;
+    kept(online, 140).await;
+    house.watch(t + minutes(150), seeing()).await;
+    assert_eq!(said(&house).await, []);
+    let silent_at = back + TimeDelta::hours(24);
+    house.watch(silent_at, seeing()).await;
+    assert_eq!(said(&house).await, [(AlertKind::DeviceOffline, State::Open, silent_at)]);
+}
+
+/// Whatever the clock of the machine does, what comes later counts.
+#[tokio::test]
+async fn a_loss_and_a_sign_of_life_at_the_same_instant_are_in_their_order() {
+    let t = ten_at_night();
+    let due_at = t + minutes(15) + TimeDelta::microseconds(1);
+    for lost_last in [true, false] {
+        let house = House::new().await;
+        house.hear(t, |heard| heard.online(device(), t)).await;
+        house
+            .hear(t, |heard| {
+                if lost_last {
+                    heard.event(device(), None, t);
+                    heard.lost(device(), t);
+                } else {
+                    heard.lost(device(), t);
+                    heard.event(device(), None, t);
+                }
+            })
+            .await;
+        house.watch(due_at, seeing()).await;
+        let open = (AlertKind::DeviceOffline, State::Open, due_at);
+        assert_eq!(said(&house).await, if lost_last { vec![open] } else { vec![] });
+    }
 }
 
 #[tokio::test]

@@ -8,16 +8,16 @@ use anyhow::Context;
 use chrono::NaiveDate;
 use clap::{Args, ValueEnum};
 
+use crate::book;
 use crate::clock;
 use crate::config::Settings;
 use crate::domain::calendar::{plus_days, week_start};
-use crate::domain::casebook::Casebook;
 use crate::domain::policy::Contract;
 use crate::domain::refs::ContractId;
 use crate::domain::schedule3::Schedule3;
 use crate::domain::visit::Visit;
 use crate::report;
-use crate::store::{Store, StoreError, evidence, plan, registers};
+use crate::store::{Store, StoreError};
 
 /// What `nightrun report` takes.
 #[derive(Args)]
@@ -100,26 +100,6 @@ pub async fn visits(
     first: NaiveDate,
     last: NaiveDate,
 ) -> Result<Vec<Visit>, StoreError> {
-    // A visit may be dated a day after its night, and overlap one of the night before or after.
-    let (from, to) = (plus_days(first, -2), plus_days(last, 1));
     let mut tx = store.read().await?;
-    let mut book =
-        Casebook::new(Arc::clone(contract), registers::load_all(&mut tx, &contract.id).await?);
-    for versions in plan::of_nights(&mut tx, &contract.id, from, to).await?.values() {
-        if let Some((night, row)) = plan::in_force(versions)
-            && (from..=to).contains(&night)
-        {
-            book.add_visit(row);
-        }
-    }
-    for recorded in evidence::of_nights(&mut tx, &contract.id, from, to).await? {
-        if let Some(client) = recorded.client {
-            let visit_ref = recorded.event.visit_ref.clone();
-            book.put(&recorded.event, client, recorded.night, visit_ref);
-        }
-    }
-    let mut visits = book.visits(clock::now());
-    visits
-        .retain(|visit| (first..=last).contains(&contract.dated(visit.night, visit.planned_start)));
-    Ok(visits)
+    book::visits(&mut tx, contract, (first, last), clock::now()).await
 }

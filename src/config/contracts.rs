@@ -136,6 +136,7 @@ fn policy(
     let missed_after = table.read("missed_after_minutes", notes, Entry::minutes);
     let match_window = table.read("match_window_minutes", notes, Entry::minutes);
     let overdue_checkout = table.read("overdue_checkout_minutes", notes, Entry::minutes);
+    let device_silent_after = table.read("device_silent_after_hours", notes, Entry::hours);
     let fence_m = table.read("fence_m", notes, |entry| entry.metres(&(1.0..=100_000.0)));
     let week_starts_on = table.read("week_starts_on", notes, |entry| entry.one_of(&WEEKDAYS));
     let dated_by = table.read("dated_by", notes, |entry| {
@@ -178,6 +179,7 @@ fn policy(
         missed_after: missed_after?,
         match_window: match_window?,
         overdue_checkout: overdue_checkout?,
+        device_silent_after: device_silent_after?,
         fence_m: fence_m?,
         week_starts_on: week_starts_on?,
         dated_by: dated_by?,

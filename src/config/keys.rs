@@ -11,7 +11,21 @@ pub(super) const SECTIONS: [Section; 5] = [
     Section { name: "database", keys: &["url"] },
     Section {
         name: "broker",
-        keys: &["url", "listen", "client_id", "username", "password", "password_file"],
+        keys: &[
+            "url",
+            "client_id",
+            "listen",
+            "tls_listen",
+            "tls_cert_file",
+            "tls_key_file",
+            "users_file",
+            "username",
+            "password",
+            "password_file",
+            "ca_file",
+            "client_cert_file",
+            "client_key_file",
+        ],
     },
     Section { name: "http", keys: &["listen"] },
     Section { name: "log", keys: &["level", "format"] },
@@ -22,7 +36,7 @@ pub(super) const SECTIONS: [Section; 5] = [
 pub(super) const CONTRACT: &str = "contract";
 
 /// The keys of a `[[contract]]` table.
-pub(super) const CONTRACT_KEYS: [&str; 17] = [
+pub(super) const CONTRACT_KEYS: [&str; 18] = [
     "id",
     "effective_from",
     "time_zone",
@@ -33,6 +47,7 @@ pub(super) const CONTRACT_KEYS: [&str; 17] = [
     "missed_after_minutes",
     "match_window_minutes",
     "overdue_checkout_minutes",
+    "device_silent_after_hours",
     "fence_m",
     "week_starts_on",
     "dated_by",

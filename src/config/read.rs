@@ -15,6 +15,8 @@ use crate::domain::instant::{YEAR_MAX, YEAR_MIN};
 
 /// Most minutes that a policy may give: half a day, the length of a night at most.
 const MINUTES_MAX: i64 = 720;
+/// Most hours that a policy may give: a month.
+const HOURS_MAX: i64 = 720;
 
 /// Longest value that a mistake repeats, in characters.
 const SHOWN_MAX_CHARS: usize = 60;
@@ -176,6 +178,18 @@ impl<'a> Entry<'a> {
             }
             _ => Err(self.wrong(format_args!(
                 "write a whole number of minutes from 0 to {MINUTES_MAX}, without quotes"
+            ))),
+        }
+    }
+
+    /// A whole number of hours, at least one.
+    pub(super) fn hours(&self) -> Result<TimeDelta, Mistake> {
+        match self.kind {
+            ValueKind::I64(hours) if (1..=HOURS_MAX).contains(hours) => {
+                Ok(TimeDelta::hours(*hours))
+            }
+            _ => Err(self.wrong(format_args!(
+                "write a whole number of hours from 1 to {HOURS_MAX}, without quotes"
             ))),
         }
     }

@@ -40,6 +40,8 @@ pub struct Policy {
     pub match_window: TimeDelta,
     /// How long after the planned end a carer may be inside without a check-out (R16, R21).
     pub overdue_checkout: TimeDelta,
+    /// A telecare unit that says nothing for so long is offline (R21).
+    pub device_silent_after: TimeDelta,
     /// Fence radius of a client without one, in metres (R19).
     pub fence_m: f64,
     /// First day of the contract's week (R4).

@@ -77,9 +77,19 @@ struct Share {
     extra: Quantity,
 }
 
+/// The planned quantity of a visit; none of an unplanned one (R27).
+#[must_use]
+pub fn planned_quantity(contract: &Contract, visit: &Visit) -> Option<Quantity> {
+    let plan = &visit.plan.as_ref()?.visit;
+    Some(plan.quantity.unwrap_or_else(|| match contract.policy(visit.night).unit {
+        Unit::Visit => Quantity::ONE,
+        Unit::Hour => Quantity::hours(plan.length()),
+    }))
+}
+
 fn share(contract: &Contract, visit: &Visit) -> Share {
-    let unit = contract.policy(visit.night).unit;
-    let Some(plan) = &visit.plan else {
+    let Some(planned) = planned_quantity(contract, visit) else {
+        let unit = contract.policy(visit.night).unit;
         if visit.status != Status::Delivered {
             return Share::default();
         }
@@ -89,10 +99,6 @@ fn share(contract: &Contract, visit: &Visit) -> Share {
         };
         return Share { extra, actual: extra, ..Share::default() };
     };
-    let planned = plan.visit.quantity.unwrap_or_else(|| match unit {
-        Unit::Visit => Quantity::ONE,
-        Unit::Hour => Quantity::hours(plan.visit.length()),
-    });
     let share = Share { planned, ..Share::default() };
     match visit.status {
         Status::Delivered => Share { actual: planned, ..share },

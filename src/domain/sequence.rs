@@ -78,6 +78,19 @@ impl Sequence {
         self.ahead.iter().map(|run| run.received_at).min().map(|at| at + GAP_ALLOWED)
     }
 
+    /// Whether the number has been received.
+    #[must_use]
+    pub fn has(&self, number: u64) -> bool {
+        number <= self.complete_to
+            || self.ahead.iter().any(|run| (run.first..=run.last).contains(&number))
+    }
+
+    /// The numbers that are missing, as runs, each with the number after it that has come.
+    pub fn missing(&self) -> impl Iterator<Item = (u64, u64, u64)> {
+        let before = std::iter::once(self.complete_to).chain(self.ahead.iter().map(|run| run.last));
+        before.zip(&self.ahead).map(|(before, run)| (before + 1, run.first - 1, run.first))
+    }
+
     /// The lowest number that is missing and the highest that has come, if there is a gap.
     #[must_use]
     pub fn gap(&self) -> Option<(u64, u64)> {

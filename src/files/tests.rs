@@ -26,6 +26,7 @@ fn contract(id: &ContractId) -> Option<Arc<Contract>> {
         missed_after: minutes(60),
         match_window: minutes(120),
         overdue_checkout: minutes(60),
+        device_silent_after: minutes(24 * 60),
         fence_m: 150.0,
         week_starts_on: Weekday::Mon,
         dated_by: DatedBy::Night,
@@ -79,7 +80,7 @@ fn headers() {
                 "line 2, carer_ref: the column is there twice",
             ],
         ),
-        ("contract,carer_ref,employment,", &["line 1, : no such column"]),
+        ("contract,carer_ref,employment,", &["line 1: a column has no name; they are contract"]),
         ("contract,carer_ref,\"employment", &["line 1: a quote is opened"]),
         ("contract,carer_ref,employment", &[]),
     ] {

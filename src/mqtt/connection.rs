@@ -356,6 +356,7 @@ impl<'a> Connection<'a> {
             topic,
             payload: publish.payload.into(),
             received_at: clock::now(),
+            retained: publish.retain,
             ack,
         }));
     }
@@ -388,6 +389,7 @@ mod tests {
             password: None,
             client_id: "c".to_owned(),
             instance: "i".to_owned(),
+            tls: None,
         }
     }
 

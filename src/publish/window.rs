@@ -4,10 +4,12 @@
 //! it; the PUBACK that bears it then answers that message and no other.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use rumqttc::{AsyncClient, ClientError, ConnAck, PubAck, PubAckReason, PublishOptions};
+use tokio::time::Instant;
 
-use super::{IN_FLIGHT_MAX, Outcome, Outgoing};
+use super::{ANSWER_SECONDS_MAX, IN_FLIGHT_MAX, Outcome, Outgoing};
 
 /// The most that an MQTT 5 PUBLISH adds to its topic and payload: type and length, the length of
 /// the topic, the packet identifier, and the length of the properties.
@@ -75,6 +77,8 @@ enum Source {
 #[derive(Default)]
 pub(super) struct Window {
     entries: VecDeque<Entry>,
+    /// Since when the broker has left unanswered whatever is on its way.
+    asked_at: Option<Instant>,
     outcomes: VecDeque<Outcome>,
     limits: Limits,
     /// Whether the present connection has answered any message.
@@ -87,6 +91,19 @@ impl Window {
     /// How many wait for an outcome.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// When the broker should have answered something, if anything is on its way.
+    pub(super) fn answer_by(&self) -> Instant {
+        let asked_at = self.asked_at.unwrap_or_else(Instant::now);
+        asked_at + Duration::from_secs(ANSWER_SECONDS_MAX)
+    }
+
+    fn push(&mut self, message: Source) {
+        if self.entries.is_empty() {
+            self.asked_at = Some(Instant::now());
+        }
+        self.entries.push_back(Entry { packet: None, message });
     }
 
     pub(super) fn has_room(&self) -> bool {
@@ -148,7 +165,7 @@ impl Window {
         }
         let options = PublishOptions::at_least_once().retained();
         match client.try_publish(topic, state, options) {
-            Ok(()) => self.entries.push_back(Entry { packet: None, message: Source::State }),
+            Ok(()) => self.push(Source::State),
             Err(error) => tracing::error!(topic, "cannot publish the daemon's state: {error}"),
         }
     }
@@ -167,9 +184,7 @@ impl Window {
         });
         match refusal {
             Some(reason) => self.outcomes.push_back(Outcome::Refused(message.id, reason)),
-            None => {
-                self.entries.push_back(Entry { packet: None, message: Source::Taken(message) });
-            }
+            None => self.push(Source::Taken(message)),
         }
     }
 
@@ -182,6 +197,7 @@ impl Window {
 
     /// The broker has answered.
     pub(super) fn answered(&mut self, puback: &PubAck) {
+        self.asked_at = Some(Instant::now());
         let answered = |entry: &Entry| entry.packet == Some(puback.pkid);
         let Some(entry) =
             self.entries.iter().position(answered).and_then(|at| self.entries.remove(at))

@@ -1,6 +1,7 @@
 //! Reports: rows in, bytes out. Pure: reads no clock and no database.
 
 pub mod alerts;
+pub mod ledger;
 pub mod schedule3;
 pub mod visits;
 

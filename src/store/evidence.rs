@@ -6,6 +6,7 @@ use serde_json::json;
 use sqlx::FromRow;
 
 use super::cases::CaseKey;
+use super::ledger::PageKey;
 use super::{Db, StoreError, at, night_text, read_night, read_word, rows};
 use crate::domain::calendar::Night;
 use crate::domain::event::Event;
@@ -28,7 +29,9 @@ pub struct NewEvent<'a> {
     pub night: Night,
 }
 
-fn placed(place: &Place, own_night: Night) -> (String, &str, &'static str) {
+/// A place in the words of the database: night, client (empty: unplaced), by what.
+#[must_use]
+pub fn placed(place: &Place, own_night: Night) -> (String, &str, &'static str) {
     match place {
         Place::At { client, night, by, .. } => (night_text(*night), client.as_str(), by.as_str()),
         Place::Unplaced => (night_text(own_night), "", "unplaced"),
@@ -37,7 +40,8 @@ fn placed(place: &Place, own_night: Night) -> (String, &str, &'static str) {
 
 /// The visit that an event without a client of its own names: where it belongs may change when that
 /// visit appears.
-fn names_visit(event: &Event) -> Option<&str> {
+#[must_use]
+pub fn names_visit(event: &Event) -> Option<&str> {
     if event.client_ref.is_some() {
         return None;
     }
@@ -391,6 +395,44 @@ pub async fn seen(
         .collect()
 }
 
+/// The client nights in which each carer was before that instant: at that client's, or anywhere.
+///
+/// # Errors
+/// When the database fails.
+pub async fn nights_before(
+    db: &mut Db,
+    carers: &[(ContractId, CarerRef, Instant, Option<ClientRef>)],
+) -> Result<BTreeSet<CaseKey>, StoreError> {
+    if carers.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let keys = carers.iter().map(|(contract, carer, before, client)| {
+        json!({
+            "contract": contract.as_str(),
+            "carer": carer.as_str(),
+            "before": before.timestamp_micros(),
+            "client": client.as_ref().map(ClientRef::as_str),
+        })
+    });
+    let found: Vec<(String, String, String)> = sqlx::query_as(
+        "SELECT DISTINCT e.contract, e.night, e.client_ref FROM json_each($1) k \
+         CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
+         AND e.carer_ref = k.value->>'carer' \
+         AND e.effective_at < CAST(k.value->>'before' AS BIGINT) AND e.client_ref <> '' \
+         AND (k.value->>'client' IS NULL OR e.client_ref = k.value->>'client')",
+    )
+    .bind(rows(keys))
+    .fetch_all(db)
+    .await?;
+    found
+        .into_iter()
+        .map(|(contract, night, client)| {
+            let night = read_night(&night)?;
+            Ok(CaseKey { contract: contract.parse()?, night, client: client.parse()? })
+        })
+        .collect()
+}
+
 /// A message that could not be used.
 pub struct Unusable<'a> {
     /// The topic of the message.
@@ -412,16 +454,22 @@ pub struct Unusable<'a> {
 /// Most bytes of an unusable message that are kept.
 pub const KEPT_BYTES_MAX: usize = 8192;
 
-/// Keeps a message that could not be used; the same one again is counted.
+/// Keeps a message that could not be used; the same one again is counted, at the page of the ledger
+/// on which it came.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn reject(db: &mut Db, message: &Unusable<'_>) -> Result<(), StoreError> {
+pub async fn reject(
+    db: &mut Db,
+    message: &Unusable<'_>,
+    (contract, night): &PageKey,
+) -> Result<(), StoreError> {
     let kept = &message.payload[..message.payload.len().min(KEPT_BYTES_MAX)];
-    sqlx::query(
+    let id: i64 = sqlx::query_scalar(
         "INSERT INTO rejected (topic, payload_sha256, code, detail, payload, event_id, \
          received_at) VALUES ($1, $2, $3, $4, $5, $6, $7) \
-         ON CONFLICT (topic, payload_sha256, code) DO UPDATE SET times = rejected.times + 1",
+         ON CONFLICT (topic, payload_sha256, code) DO UPDATE SET times = rejected.times + 1 \
+         RETURNING id",
     )
     .bind(message.topic)
     .bind(&message.sha256)
@@ -430,6 +478,15 @@ pub async fn reject(db: &mut Db, message: &Unusable<'_>) -> Result<(), StoreErro
     .bind(kept)
     .bind(message.event_id.map(|id| id.to_string()))
     .bind(message.received_at.timestamp_micros())
+    .fetch_one(&mut *db)
+    .await?;
+    sqlx::query(
+        "INSERT INTO rejected_night (rejected_id, contract, night, times) VALUES ($1, $2, $3, 1) \
+         ON CONFLICT (rejected_id, contract, night) DO UPDATE SET times = rejected_night.times + 1",
+    )
+    .bind(id)
+    .bind(contract.as_ref().map_or("", ContractId::as_str))
+    .bind(night_text(*night))
     .execute(db)
     .await?;
     Ok(())

@@ -12,6 +12,7 @@ pub mod cases;
 pub mod daemons;
 pub mod evidence;
 pub mod imports;
+pub mod ledger;
 pub mod lock;
 pub mod outbox;
 pub mod plan;

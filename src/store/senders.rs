@@ -21,7 +21,8 @@ pub struct SenderState {
     pub sequence: Sequence,
     /// When anything was heard from it last.
     pub heard_at: Instant,
-    /// When the broker reported it lost, if it has not been heard since.
+    /// When the broker reported it lost, if it has not said since that it is online. What was heard
+    /// later shows that it is not lost any more.
     pub lost_at: Option<Instant>,
     /// The next instant at which silence, or a gap, is to be flagged.
     pub due_at: Option<Instant>,
@@ -104,6 +105,21 @@ pub async fn load(
     .bind(rows(keys))
     .fetch_all(db)
     .await?;
+    found.into_iter().map(SenderRow::read).collect()
+}
+
+/// What is known of all phones and units of a contract.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_contract(
+    db: &mut Db,
+    contract: &ContractId,
+) -> Result<BTreeMap<SenderKey, SenderState>, StoreError> {
+    let found: Vec<SenderRow> = sqlx::query_as("SELECT * FROM sender WHERE contract = $1")
+        .bind(contract.as_str())
+        .fetch_all(db)
+        .await?;
     found.into_iter().map(SenderRow::read).collect()
 }
 

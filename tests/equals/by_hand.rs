@@ -96,6 +96,24 @@ async fn an_event_that_is_placed_later_shows_its_carer_elsewhere() {
     assert_eq!(daemon.open().await.unwrap(), Open::new());
 }
 
+/// (R21) And it does so no more when it turns out to have been the same home.
+#[tokio::test]
+async fn an_event_that_was_not_elsewhere_after_all_ends_nothing() {
+    let mut daemon = Daemon::start(&contract(), eleven()).await;
+    daemon.import(&device("D-0", "C-0")).await;
+    let inside = Event { client_ref: "C-1".parse().ok(), ..came(1, "w0", eleven()) };
+    daemon.take_one(&inside).await;
+    let sender = Sender::Device("D-0".parse().unwrap());
+    let next_night = eleven() + TimeDelta::days(1);
+    daemon.take_one(&Event { sender, ..came(2, "w0", next_night) }).await;
+    daemon.look().await.unwrap();
+    assert_eq!(daemon.open().await.unwrap(), Open::new());
+    daemon.import(&device("D-0", "C-1")).await;
+    daemon.look().await.unwrap();
+    let overdue = Open::from([(unplanned(1).to_string(), AlertKind::OverdueCheckout)]);
+    assert_eq!(daemon.open().await.unwrap(), overdue);
+}
+
 /// (R8, R12) The visit that is called after an event does not hold the event where it was.
 #[tokio::test]
 async fn an_event_that_names_its_own_visit_follows_the_registers() {

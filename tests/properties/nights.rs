@@ -92,6 +92,7 @@ pub fn contract(unit: Unit, dated_by: DatedBy, together: bool) -> Arc<Contract> 
         missed_after: minutes(60),
         match_window: minutes(120),
         overdue_checkout: minutes(60),
+        device_silent_after: TimeDelta::hours(24),
         fence_m: 150.0,
         week_starts_on: Weekday::Mon,
         dated_by,

@@ -4,12 +4,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod accounting;
 mod health;
 mod history;
 mod importing;
 mod nonsense;
+mod phone;
+mod receipts;
 mod refusals;
 mod reporting;
 mod stopping;
 mod telling;
 mod thousand;
+mod units;

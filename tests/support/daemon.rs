@@ -14,6 +14,7 @@ use chrono::{NaiveDate, SecondsFormat, TimeDelta, Timelike};
 use nightrun::clock;
 use nightrun::domain::instant::Instant;
 use serde_json::Value;
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -56,6 +57,10 @@ pub fn piped(command: &mut Command) -> &mut Command {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped())
 }
 
+fn temporary() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
 /// One nightrun: its folder, its configuration, its broker.
 pub struct Installation {
     pub folder: TempDir,
@@ -71,7 +76,7 @@ impl Installation {
     /// With the embedded broker. It is the middle of the night there, whatever the time is here.
     pub fn embedded() -> Self {
         let port = quiet_port();
-        Self::with(port, &format!("url = \"embedded\"\nlisten = \"127.0.0.1:{port}\""))
+        Self::with(temporary(), port, &format!("listen = \"127.0.0.1:{port}\""))
     }
 
     /// With another broker.
@@ -81,15 +86,20 @@ impl Installation {
 
     /// With another broker, or what leads to it, on this port.
     pub fn at_port(port: u16) -> Self {
-        Self::with(port, &format!("url = \"mqtt://127.0.0.1:{port}\""))
+        Self::with(temporary(), port, &format!("url = \"mqtt://127.0.0.1:{port}\""))
     }
 
-    fn with(port: u16, broker: &str) -> Self {
+    /// With these lines about its broker, whose port for phones is this one.
+    pub fn with(folder: TempDir, port: u16, broker: &str) -> Self {
         // Around two in the morning, local time.
         let offset = (2 - i64::from(clock::now().hour()) + 12).rem_euclid(24) - 12;
-        let folder = tempfile::tempdir().expect("a folder");
-        let http = quiet_port();
-        let this = Self { folder, port, http, offset };
+        Self { folder, port, http: quiet_port(), offset }.with_broker(broker)
+    }
+
+    /// The same, with other lines about its broker.
+    pub fn with_broker(self, broker: &str) -> Self {
+        let this = self;
+        let (offset, http) = (this.offset, this.http);
         // The signs of these zones are the other way round.
         let zone = format!("Etc/GMT{:+}", -offset);
         this.write(
@@ -189,6 +199,16 @@ impl Installation {
     pub async fn texts(&self, query: &'static str) -> Vec<String> {
         let mut database = self.database().await;
         sqlx::query_scalar(query).fetch_all(&mut database).await.expect("texts")
+    }
+
+    /// Changes the database as nobody should.
+    pub async fn tamper(&self, statements: &'static str) {
+        let options = SqliteConnectOptions::new().filename(self.path("nightrun.db"));
+        let mut database = SqliteConnection::connect_with(&options.foreign_keys(false))
+            .await
+            .expect("the database");
+        sqlx::raw_sql(statements).execute(&mut database).await.expect(statements);
+        database.close().await.expect("the database");
     }
 
     async fn database(&self) -> SqliteConnection {
@@ -327,20 +347,20 @@ impl Log {
         self.news.notify_all();
     }
 
-    /// When a line with these words came for the n-th time.
-    fn find(&self, words: &str, times: usize) -> Instant {
+    /// When a line with these words came for the nth time, from 1.
+    fn find(&self, words: &str, nth: usize) -> Instant {
         let give_up_at = Tick::now() + PATIENCE;
         let mut lines = self.lines.lock().expect("no panic");
         loop {
             let mut found = lines.0.iter().filter(|(_, line)| line.contains(words));
-            if let Some((at, _)) = found.nth(times - 1) {
+            if let Some((at, _)) = found.nth(nth - 1) {
                 return *at;
             }
             let left = give_up_at.saturating_duration_since(Tick::now());
             if lines.1 || left.is_zero() {
-                // The log is still to be shown.
+                // Whoever else looks at the log can still do so.
                 drop(lines);
-                panic!("{words:?} was not logged {times} times");
+                panic!("{words:?} was not logged {nth} times");
             }
             lines = self.news.wait_timeout(lines, left).expect("no panic").0;
         }

@@ -60,7 +60,7 @@ impl Disk {
     pub fn free(&self, pid: u32) {
         match self {
             Self::Mounted(folder) => {
-                std::fs::remove_file(folder.join(BALLAST)).expect("it was full")
+                std::fs::remove_file(folder.join(BALLAST)).expect("it was full");
             }
             Self::Limited => limit(pid, "unlimited:"),
         }

@@ -148,6 +148,7 @@ impl House {
             topic: "nightrun/v1/default/carer/w1/event".to_owned(),
             payload: event.to_string().into_bytes(),
             received_at: at,
+            retained: false,
             ack: Ack::new(|| {}),
         };
         let mut tx = self.store.write().await.unwrap();

@@ -84,12 +84,18 @@ fn numbers() {
             check_line(&[(&format!("{key} = {value}"), &format!("{key} is {value}: {minutes}"))]);
         }
     }
+    let hours = "write a whole number of hours from 1 to 720, without quotes";
+    for value in ["0", "721", "1.5", "\"24\""] {
+        let mistake = format!("device_silent_after_hours is {value}: {hours}");
+        check_line(&[(&format!("device_silent_after_hours = {value}"), &mistake)]);
+    }
     for value in ["0", "0.5", "100001", "inf", "\"150\"", "-150"] {
         check_line(&[(&format!("fence_m = {value}"), &format!("fence_m is {value}: {metres}"))]);
     }
     check_line(&[("fence_m = nan", &format!("fence_m is NaN: {metres}"))]);
     for line in [
         "late_minutes = 720",
+        "device_silent_after_hours = 1",
         "tolerance_minutes = 0",
         "tolerance_minutes = 30",
         "fence_m = 1",

@@ -11,6 +11,7 @@ const POLICY: &str = "  \
   if that is later; sooner if the client's next visit or the end of service comes sooner.
   An attendance that names no visit is taken for one that is at most 120 minutes away.
   A carer still inside 60 minutes after the planned end is looked for.
+  A telecare unit that has said nothing for 24 hours is offline.
   At a client's home means within 150 m of it, unless the client has a fence_m.
   Weeks start on Monday; return periods of four weeks are counted from 2019-01-28.
   A visit counts on the date of its night.

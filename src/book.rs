@@ -1,0 +1,58 @@
+//! A contract's nights, from the database into a casebook: what reports are made from.
+
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+
+use crate::domain::calendar::{Night, plus_days};
+use crate::domain::casebook::Casebook;
+use crate::domain::instant::Instant;
+use crate::domain::policy::Contract;
+use crate::domain::visit::Visit;
+use crate::store::{Db, StoreError, evidence, plan, registers};
+
+/// The plan and the evidence of these nights, both ends included, with all registers.
+///
+/// # Errors
+/// When the database fails.
+pub async fn load(
+    db: &mut Db,
+    contract: &Arc<Contract>,
+    from: Night,
+    to: Night,
+) -> Result<Casebook, StoreError> {
+    let registers = registers::load_all(db, &contract.id).await?;
+    let mut book = Casebook::new(Arc::clone(contract), registers);
+    for versions in plan::of_nights(db, &contract.id, from, to).await?.values() {
+        if let Some((night, row)) = plan::in_force(versions)
+            && (from..=to).contains(&night)
+        {
+            book.add_visit(row);
+        }
+    }
+    for recorded in evidence::of_nights(db, &contract.id, from, to).await? {
+        if let Some(client) = recorded.client {
+            let visit_ref = recorded.event.visit_ref.clone();
+            book.put(&recorded.event, client, recorded.night, visit_ref);
+        }
+    }
+    Ok(book)
+}
+
+/// The visits that are dated from `first` to `last` (R4), as the evidence has them at `now`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn visits(
+    db: &mut Db,
+    contract: &Arc<Contract>,
+    (first, last): (NaiveDate, NaiveDate),
+    now: Instant,
+) -> Result<Vec<Visit>, StoreError> {
+    // A visit may be dated a day after its night, and overlap one of the night before or after.
+    let book = load(db, contract, plus_days(first, -2), plus_days(last, 1)).await?;
+    let mut visits = book.visits(now);
+    visits
+        .retain(|visit| (first..=last).contains(&contract.dated(visit.night, visit.planned_start)));
+    Ok(visits)
+}
