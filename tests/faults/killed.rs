@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::fleet::{Habits, USUAL};
-use crate::night::{Expected, Night, SEES, says};
+use crate::night::{Expected, Night, Puback, SEES, says};
 use crate::support::Mosquitto;
 use crate::support::daemon::Installation;
 
@@ -19,7 +19,7 @@ pub async fn random_moment(up_to_millis: u64) {
     sleep(Duration::from_millis(random % up_to_millis)).await;
 }
 
-async fn killed_a_hundred_times(installation: Installation) {
+async fn killed_a_hundred_times(installation: Installation, puback: Puback) {
     let mut daemon = installation.start().await;
     let mut night = Night::begin(installation, 4 * KILLS, HASTY).await;
     // Its instant comes somewhere among the kills, like that of one that is attended.
@@ -30,6 +30,7 @@ async fn killed_a_hundred_times(installation: Installation) {
         night.happen(2);
         random_moment(350).await;
         night.kill9(daemon);
+        night.acknowledged_is_stored(puback).await;
         night.happen(2);
         random_moment(50).await;
         daemon = night.installation.spawn();
@@ -46,12 +47,12 @@ async fn killed_a_hundred_times(installation: Installation) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_daemon_is_killed_a_hundred_times_mosquitto() {
     let broker = Mosquitto::start(&[]);
-    killed_a_hundred_times(Installation::at(&broker)).await;
+    killed_a_hundred_times(Installation::at(&broker), Puback::Queued).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_daemon_is_killed_a_hundred_times_embedded() {
-    killed_a_hundred_times(Installation::embedded()).await;
+    killed_a_hundred_times(Installation::embedded(), Puback::Committed).await;
 }
 
 /// The daemon is connected when the broker is killed, then away.

@@ -29,6 +29,7 @@ async fn everything_at_once(installation: Installation) {
     let ended = within("the simulated night's end", ended).await.expect("no panic");
     let verdict = Ran::from(ended.expect("it ends")).succeeded();
     assert!(verdict.contains("verified: "), "{verdict}");
+    installation.ledger();
     daemon.terminate().await;
 }
 

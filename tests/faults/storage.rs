@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use crate::fleet::USUAL;
-use crate::night::{Expected, Night, SEES, says};
+use crate::night::{Expected, Night, Puback, SEES, says};
 use crate::support::Mosquitto;
 use crate::support::daemon::{Daemon, Installation, piped};
 use crate::support::disk::Disk;
@@ -13,13 +13,6 @@ use crate::support::disk::Disk;
 const STUCK: &str = "nothing is acknowledged until this works";
 /// And for its end.
 const WORKS: &str = "the database works again";
-
-/// Whether the broker's word for a message means that it is committed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Puback {
-    Committed,
-    Queued,
-}
 
 /// While the database takes nothing, for so many seconds at least, events come, and a deadline
 /// passes.
@@ -38,20 +31,10 @@ async fn the_database_refuses(
     refuse();
     night.happen(5);
     daemon.logged(STUCK).await;
-    let stored = night.installation.number("SELECT count(*) FROM event").await;
     night.comes("somebody");
     night.happen(5);
     night.all_due().await;
-    let book = night.fleet.book();
-    let acknowledged = i64::try_from(book.acknowledged.len()).expect("small");
-    assert_eq!(
-        i64::try_from(book.answered.len()).expect("small"),
-        stored,
-        "a receipt without a row"
-    );
-    if puback == Puback::Committed {
-        assert!(acknowledged <= stored, "{acknowledged} PUBACKs, {stored} rows");
-    }
+    night.acknowledged_is_stored(puback).await;
     relent();
     daemon.logged(WORKS).await;
     daemon.logged_times(SEES, 2).await;
@@ -172,10 +155,11 @@ async fn fsync_fails_for_a_while(installation: Installation) {
     daemon.logged(WORKS).await;
     daemon.logged_times(SEES, 2).await;
     night.happen(20);
-    night.watch("nobody", 1, Expected::Raised);
+    // A new connection is a new thread, with a count of its own: it may come once more.
+    night.watch("nobody", 1, Expected::Told);
     night.judge(&daemon).await;
-    says(&daemon, STUCK, 1..=1);
-    says(&daemon, "its disk is full, or failing", 1..=1);
+    says(&daemon, STUCK, 1..=3);
+    says(&daemon, "its disk is full, or failing", 1..=3);
     daemon.terminate().await;
 }
 

@@ -178,6 +178,12 @@ impl Installation {
         self.run(arguments.into_iter().chain(["--weeks", "1"])).succeeded()
     }
 
+    /// Counts everything of tonight twice, and expects that both agree.
+    pub fn ledger(&self) {
+        let night = self.tonight().to_string();
+        self.run(["ledger", "--contract", "default", "--night", &night]).succeeded();
+    }
+
     /// Replays files of its folder, up to now; the visit log.
     pub fn replay(&self, files: &[(&str, &str)]) -> String {
         let as_of = text(clock::now());
