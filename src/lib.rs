@@ -42,6 +42,7 @@
 //! 8. Evidence is appended, never edited ([`store::evidence`]; the database refuses it too).
 //! 9. Every Schedule 3 row balances, or the return is not written ([`domain::schedule3`]).
 //! 10. No personal data in logs and errors: references only.
+//! 11. At a broker with users nobody speaks for another ([`wire::user`]).
 
 // What it knows.
 pub mod domain;
