@@ -6,10 +6,10 @@ use uuid::Uuid;
 
 /// The first pause.
 pub const FIRST: Duration = Duration::from_millis(200);
-/// The longest pause between ordinary attempts.
-pub const LONGEST: Duration = Duration::from_secs(10);
+/// The longest pause between ordinary attempts: the daemon is blind meanwhile.
+pub const LONGEST: Duration = Duration::from_secs(3);
 
-/// The pauses between attempts: 0.2 s, doubling to 10 s, each cut short at random by up to half, so
+/// The pauses between attempts: 0.2 s, doubling to 3 s, each cut short at random by up to half, so
 /// that what lost its broker at one moment does not come back at one moment.
 #[derive(Debug, Default)]
 pub struct Backoff {
@@ -47,9 +47,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_to_ten_seconds_and_are_cut_by_less_than_half() {
+    fn pauses_double_to_three_seconds_and_are_cut_by_less_than_half() {
         let mut backoff = Backoff::default();
-        for full in [200, 400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000] {
+        for full in [200, 400, 800, 1600, 3000, 3000, 3000] {
             let full = Duration::from_millis(full);
             let pause = backoff.next_pause();
             assert!(pause > full / 2 && pause <= full, "{pause:?} of {full:?}");

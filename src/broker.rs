@@ -116,7 +116,7 @@ pub async fn start(
     }
     tracing::info!(%address, "the embedded broker listens");
     // An error means that the writer is gone, and the daemon about to stop.
-    let _ = inbound.send(Inbound::CaughtUp).await;
+    let _ = inbound.send(Inbound::CaughtUp { as_of: None }).await;
     Ok(EmbeddedBroker { address, intake, shutdown, task })
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::config::Contracts;
 use crate::domain::alert::{
-    Alert, AlertKind, Cause, Change, Sight, assess, contact_due_at, next_deadline,
+    Alert, AlertKind, Cause, Change, Sight, assess, contact_due_at, is_awaited, next_deadline,
 };
 use crate::domain::attendance::PlacedEvent;
 use crate::domain::event::{Event, EventKind};
@@ -232,10 +232,14 @@ impl Case {
         for change in changes {
             self.apply(change, &night, now);
         }
-        // What is held back while the daemon is blind stays due.
-        let held = matches!(sight, Sight::Blind);
-        let overdue = self.due_at.filter(|due_at| held && *due_at <= now);
-        self.due_at = overdue.or_else(|| next_deadline(&self.contract, &night, now));
+        // What is held back while the daemon is blind stays due, or is due when it came to hold.
+        let overdue = self.due_at.filter(|due_at| *due_at <= now);
+        let awaited = |visit: &Visit| is_awaited(visit, &self.contract, now);
+        self.due_at = match sight {
+            Sight::Blind if overdue.is_some() => overdue,
+            Sight::Blind if night.visits.iter().any(awaited) => Some(now),
+            _ => next_deadline(&self.contract, &night, now),
+        };
         night
     }
 

@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod replay;
 pub mod report;
 pub mod serve;
+pub mod simulate;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -44,6 +45,8 @@ enum Command {
     Ledger(ledger::Arguments),
     /// Applies the rules to files: no daemon, no database, no network.
     Replay(Box<replay::Arguments>),
+    /// Plays carers against a running daemon over MQTT; knows the truth and checks it.
+    Simulate(simulate::Arguments),
 }
 
 impl Cli {
@@ -61,7 +64,11 @@ impl Cli {
     }
 
     fn execute(self) -> anyhow::Result<ExitCode> {
-        let settings = settings(self.config.as_deref())?;
+        let broker = match &self.command {
+            Command::Simulate(arguments) => arguments.broker.as_deref(),
+            _ => None,
+        };
+        let settings = settings(self.config.as_deref(), broker)?;
         match self.command {
             Command::Check => check::run(&settings),
             Command::Replay(arguments) => replay::run(&arguments, &settings),
@@ -70,6 +77,7 @@ impl Cli {
             Command::Import(arguments) => block_on(import::run(&arguments, &settings)),
             Command::Report(arguments) => block_on(report::run(&arguments, &settings)),
             Command::Ledger(arguments) => return block_on(ledger::run(&arguments, &settings)),
+            Command::Simulate(arguments) => block_on(simulate::run(&arguments, &settings)),
         }?;
         Ok(ExitCode::SUCCESS)
     }
@@ -83,6 +91,10 @@ fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resu
     runtime.block_on(command)
 }
 
-fn settings(file: Option<&Path>) -> anyhow::Result<Settings> {
-    Ok(load(file, environment())?)
+/// The settings; a broker that the command line names goes before all others.
+fn settings(file: Option<&Path>, broker: Option<&str>) -> anyhow::Result<Settings> {
+    const BROKER: &str = "NIGHTRUN__BROKER__URL";
+    let named = broker.map(|url| (BROKER.to_owned(), url.to_owned()));
+    let environment = environment().filter(|(key, _)| key != BROKER || named.is_none());
+    Ok(load(file, environment.chain(named.clone()))?)
 }

@@ -11,12 +11,19 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::broker::{self, EmbeddedBroker};
+use crate::clock;
 use crate::config::{BrokerKind, Secret, Settings};
 use crate::deliver;
+use crate::health::Health;
+use crate::hearing::Hearing;
+use crate::heartbeat;
+use crate::http;
 use crate::message::Inbound;
 use crate::mqtt::{self, BrokerSession};
 use crate::publish;
-use crate::store::Store;
+use crate::store::lock::DatabaseLock;
+use crate::store::{Store, daemons};
+use crate::wire::status::DaemonStatus;
 use crate::writer::{BATCH_MAX, Outbox, Writer};
 
 /// What the embedded broker has not yet taken, the phones have: after a start they get this long to
@@ -41,10 +48,16 @@ pub struct Daemon {
     drained: oneshot::Receiver<()>,
     deliverer: JoinHandle<()>,
     publisher: JoinHandle<()>,
+    http: http::Server,
+    heartbeat: JoinHandle<()>,
+    /// No other daemon may have the database meanwhile.
+    _lock: DatabaseLock,
     /// Stops the deliverer.
     stop_delivering: watch::Sender<bool>,
     /// Stops the publisher.
     stop_publishing: watch::Sender<bool>,
+    /// Stops HTTP.
+    stop_http: watch::Sender<bool>,
 }
 
 impl Daemon {
@@ -53,17 +66,25 @@ impl Daemon {
     /// # Errors
     /// When the database or the embedded broker cannot be had.
     pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
+        let lock = DatabaseLock::take(&settings.database.path)?;
         let store = Store::open(&settings.database.path).await?;
         info!(database = %settings.database.path.display(), "the database is open");
         let (inbound, messages) = mpsc::channel::<Inbound>(BATCH_MAX);
+        let health = Arc::new(Health::default());
+        let (stop_http, http_stopping) = watch::channel(false);
+        let http = http::Server::start(settings.http.listen, Arc::clone(&health), http_stopping);
+        let http = http.await?;
+        info!(address = %http.address, "HTTP answers");
         let (intake, session) = take_in(settings, inbound).await?;
 
         let outbox = Arc::new(Outbox::default());
         let (outgoing, to_publish) = mpsc::channel(BATCH_MAX);
         let (report, outcomes) = mpsc::channel(BATCH_MAX);
         let (stop_publishing, publishing) = watch::channel(false);
+        let (status, of_daemon) = watch::channel(DaemonStatus::Offline);
+        let of_publisher = session.clone();
         let publisher = tokio::spawn(async move {
-            publish::run(&session, to_publish, report, publishing).await;
+            publish::run(&of_publisher, to_publish, report, of_daemon, publishing).await;
         });
         let (stop_delivering, delivering) = watch::channel(false);
         let deliverer =
@@ -73,9 +94,15 @@ impl Daemon {
             Intake::Session { .. } => Duration::ZERO,
         };
         let contracts = Arc::new(settings.contracts.clone());
-        let writer = Writer::new(store.clone(), contracts, outbox, grace);
+        let heard = daemons::phones_heard(&mut *store.read().await?).await?;
+        let hearing = Hearing::starting(grace, Arc::clone(&health), clock::now(), heard);
+        let instance = session.instance;
+        let of_writer = Arc::clone(&health);
+        let writer = Writer::new(store.clone(), contracts, instance, outbox, of_writer, hearing);
         let (say_drained, drained) = oneshot::channel();
         let writer = tokio::spawn(writer.run(messages, outcomes, say_drained));
+        heartbeat::started();
+        let heartbeat = tokio::spawn(heartbeat::beat(health, status));
         Ok(Self {
             store,
             intake,
@@ -83,8 +110,12 @@ impl Daemon {
             drained,
             deliverer,
             publisher,
+            http,
+            heartbeat,
+            _lock: lock,
             stop_delivering,
             stop_publishing,
+            stop_http,
         })
     }
 
@@ -104,6 +135,8 @@ impl Daemon {
     /// When a task has died, which is a bug.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         let died = "a task of the daemon has died: please report it";
+        heartbeat::stopping();
+        self.heartbeat.abort();
         let embedded = match self.intake {
             Intake::Embedded(broker) => {
                 broker.close_intake();
@@ -132,6 +165,8 @@ impl Daemon {
         if let Some(broker) = embedded {
             broker.stop().await;
         }
+        self.stop_http.send_replace(true);
+        self.http.ended().await.context(died)?;
         self.store.close().await;
         info!("stopped: everything that was taken is committed");
         Ok(())

@@ -20,6 +20,7 @@ use crate::domain::visit::{Reconciled, Visit};
 use crate::message::Message;
 use crate::placing::{place_all, place_anew};
 use crate::senders;
+use crate::sight::Sights;
 use crate::store::cases::CaseKey;
 use crate::store::evidence::{Known, NewEvent, Unusable, hex};
 use crate::store::ledger::PageKey;
@@ -31,7 +32,7 @@ use crate::wire::status::DeviceStatus;
 use crate::wire::topic::{self, Topic};
 
 /// What became of the messages of a batch.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Tally {
     /// New events.
     pub accepted: u64,
@@ -39,6 +40,8 @@ pub struct Tally {
     pub duplicate: u64,
     /// Messages that could not be used.
     pub rejected: u64,
+    /// The contracts of which a phone was heard.
+    pub heard: BTreeSet<ContractId>,
 }
 
 /// What one message turned out to be.
@@ -62,10 +65,10 @@ enum First {
 }
 
 /// The client nights in which the batch's events are, and what is known about them.
-struct Desk {
+struct Desk<'a> {
     caseload: Caseload,
     seen: Seen,
-    sight: Sight,
+    sights: &'a Sights,
 }
 
 /// Records a batch of messages, which are in the order of their receipt.
@@ -76,7 +79,7 @@ pub async fn record(
     db: &mut Db,
     contracts: &Contracts,
     messages: &[Message],
-    sight: Sight,
+    sights: &Sights,
 ) -> Result<Tally, StoreError> {
     let Some(now) = messages.iter().map(|message| message.received_at).max() else {
         return Ok(Tally::default());
@@ -115,17 +118,17 @@ pub async fn record(
     let caseload = caseload::load(db, contracts, &keys).await?;
     evidence::insert(db, &inserted).await?;
     evidence::count_duplicates(db, &repeated(&said)).await?;
-    let mut desk = Desk { caseload, seen: Seen::new(), sight };
+    let mut desk = Desk { caseload, seen: Seen::new(), sights };
     desk.seen = caseload::seen(db, &desk.caseload, &events, now).await?;
     for ((_, decoded), place) in new.iter().zip(&places) {
         desk.take(decoded, place);
     }
     desk.follow_carers(db, contracts, &new, now).await?;
+    let mut tally = Tally { heard: heard.phones(), ..Tally::default() };
     senders::save(db, contracts, heard, now).await?;
 
     let nights: Nights<'_> =
         desk.caseload.iter().map(|(key, case)| (key, case.reconcile(now))).collect();
-    let mut tally = Tally::default();
     let mut arrived = Arrived::new(contracts, messages);
     let mut receipts = Vec::new();
     for (message, said) in messages.iter().zip(&said) {
@@ -343,7 +346,7 @@ async fn keep(
     evidence::reject(db, &unusable, page).await
 }
 
-impl Desk {
+impl Desk<'_> {
     /// Lets time pass up to the receipt of the event, then takes it.
     fn take(&mut self, decoded: &Decoded, place: &Place) {
         let Place::At { visit_ref, .. } = place else { return };
@@ -351,13 +354,14 @@ impl Desk {
             return;
         };
         let received_at = decoded.event.received_at;
-        let blind = matches!(self.sight, Sight::Blind);
+        let sight = self.sights.of(&decoded.event.contract);
+        let blind = matches!(sight, Sight::Blind);
         if !blind && case.due_at.is_some_and(|due_at| due_at < received_at) {
             let just_before = received_at - chrono::TimeDelta::microseconds(1);
-            case.assess(just_before, Cause::Time, self.sight, &self.seen);
+            case.assess(just_before, Cause::Time, sight, &self.seen);
         }
         case.add(&decoded.event, visit_ref.clone());
-        case.assess(received_at, Cause::Receipt, self.sight, &self.seen);
+        case.assess(received_at, Cause::Receipt, sight, &self.seen);
     }
 
     /// An event from another home ends `overdue_checkout` about its carer.
@@ -385,7 +389,7 @@ impl Desk {
         self.seen = caseload::seen(db, &self.caseload, &[], now).await?;
         for key in &overdue {
             if let Some(case) = self.caseload.get_mut(key) {
-                case.assess(now, Cause::Receipt, self.sight, &self.seen);
+                case.assess(now, Cause::Receipt, self.sights.of(&key.contract), &self.seen);
             }
         }
         Ok(())

@@ -57,16 +57,23 @@ pub mod ingest;
 pub mod placing;
 pub mod caseload;
 pub mod senders;
+pub mod sight;
+pub mod hearing;
+pub mod blindness;
 pub mod watch;
 pub mod import;
 pub mod apply;
 pub mod writer;
 pub mod deliver;
 pub mod publish;
+pub mod health;
+pub mod http;
+pub mod heartbeat;
 pub mod daemon;
 pub mod replay;
 pub mod book;
 pub mod ledger;
+pub mod simulate;
 
 // What it talks through.
 pub mod backoff;

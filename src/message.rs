@@ -39,8 +39,17 @@ impl Ack {
 pub enum Inbound {
     /// A message to be recorded.
     Message(Message),
-    /// Everything that the broker had kept for the daemon has been handed on (R25).
-    CaughtUp,
+    /// There is a session with the broker, or again one.
+    Connected {
+        /// Whether the broker had kept it, and with it what came in between.
+        kept: bool,
+    },
+    /// Everything that reached the broker by then has been handed on (R25). It is said again and again
+    /// while all is well.
+    CaughtUp {
+        /// By when; none if the connection cannot tell, and will not.
+        as_of: Option<Instant>,
+    },
     /// The session with the broker is lost: from now on silence proves nothing (R25).
     Lost,
 }

@@ -7,7 +7,9 @@
 //! may stand for another message.
 //!
 //! What was kept has been read when the marker that the session publishes to itself after
-//! subscribing comes back (R25): the broker hands it on after everything older.
+//! subscribing comes back (R25): the broker hands it on after everything older. Markers follow each
+//! other as long as the connection lasts, so the writer always knows up to when it has heard
+//! everything, also while a connection is dead and nobody has noticed.
 //!
 //! This module never reads a payload, and never waits for the database.
 
@@ -20,7 +22,7 @@ use std::time::Duration;
 
 use rumqttc::MqttOptions;
 use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{Instant as Tick, sleep};
 
 use crate::backoff::Backoff;
 use crate::message::Inbound;
@@ -34,10 +36,14 @@ pub const UNACKNOWLEDGED_MAX: u16 = 500;
 /// The largest packet that the daemon takes. What is over the size of an event arrives and is
 /// rejected with a receipt; what is over this, the broker drops without a word to anyone.
 pub const PACKET_BYTES_MAX: u32 = 1024 * 1024;
-/// The longest that the backlog is waited for (R25).
+/// The longest that a marker is waited for (R25).
 pub const BACKLOG_SECONDS_MAX: u64 = 60;
+/// The pause between a marker that has come back and the next one.
+const MARKER_PAUSE: Duration = Duration::from_millis(250);
 /// The longest that a stop waits for the writer's last acknowledgements.
 pub const DRAIN_SECONDS_MAX: u64 = 10;
+/// How often the log speaks of messages that the broker drops.
+const SAY_DROPPED_EVERY_SECONDS: u64 = 600;
 /// How often a silent connection is tried. A dead one is noticed within twice this, before the
 /// 60 s after which the daemon counts as blind.
 pub(crate) const KEEP_ALIVE_SECONDS: u16 = 20;
@@ -168,18 +174,37 @@ enum Hears {
 /// What outlives a connection.
 #[derive(Default)]
 struct Known {
-    /// A connection of this process had a session: the broker should have kept it.
-    had_session: bool,
     /// How much the present connection hears.
     hears: Hears,
     /// The broker does not take the marker, and some brokers close the connection over it: the next
     /// connection does without.
     marker_refused: bool,
+    /// How many messages the broker has dropped, as it says, and when the log spoke of it.
+    dropped: Option<(u64, Tick)>,
     /// The trouble that was last written to the log: each is written once, not at every attempt.
     reported: Option<String>,
 }
 
 impl Known {
+    /// Says once in a while that the broker drops messages.
+    fn drops(&mut self, text: &[u8]) {
+        let count = std::str::from_utf8(text).ok().and_then(|text| text.trim().parse().ok());
+        let Some(count) = count.filter(|count| *count > 0) else { return };
+        let said = self.dropped.is_some_and(|(said, at)| {
+            count <= said || at.elapsed() < Duration::from_secs(SAY_DROPPED_EVERY_SECONDS)
+        });
+        if said {
+            return;
+        }
+        tracing::warn!(
+            dropped = count,
+            "the broker has dropped messages that it had acknowledged: its queues are limited (in \
+             Mosquitto: set max_queued_messages 0 and max_queued_bytes 0). Phones send again what \
+             got no receipt"
+        );
+        self.dropped = Some((count, Tick::now()));
+    }
+
     fn report(&mut self, settings: &BrokerSession, trouble: &Trouble, pause: Duration) {
         let BrokerSession { host, port, client_id, .. } = settings;
         let text = trouble.to_string();

@@ -5,15 +5,14 @@
 //! has none when a connection breaks is published again, in order, on the next: at least once,
 //! and the outbox keeps it until then.
 //!
-//! It is also the daemon's heartbeat: a retained status that says online, and a last will that says
-//! offline.
+//! It also bears the daemon's heartbeat: a retained status that says whether the daemon works, and a
+//! last will that says offline.
 
 mod window;
 
 use std::pin::pin;
 use std::time::Duration;
 
-use chrono::SubsecRound;
 use rumqttc::ConnectReturnCode::RetainNotSupported;
 use rumqttc::{
     AsyncClient, ClientBuildError, ConnAck, ConnectionError, Event, EventLoop, LastWill,
@@ -23,7 +22,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::backoff::Backoff;
-use crate::clock;
 use crate::mqtt::{BrokerSession, Trouble, stopped};
 use crate::wire::status::DaemonStatus;
 use window::Window;
@@ -69,10 +67,16 @@ pub async fn run(
     settings: &BrokerSession,
     mut outgoing: mpsc::Receiver<Outgoing>,
     outcomes: mpsc::Sender<Outcome>,
+    status: watch::Receiver<DaemonStatus>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let mut publisher =
-        Publisher { settings, window: Window::default(), retains_nothing: false, stop_by: None };
+    let mut publisher = Publisher {
+        settings,
+        status,
+        window: Window::default(),
+        retains_nothing: false,
+        stop_by: None,
+    };
     let mut backoff = Backoff::default();
     let mut reported = None;
     loop {
@@ -119,6 +123,7 @@ struct Broken {
 enum Step {
     Polled(Box<Result<Event, ConnectionError>>),
     Taken(Outgoing),
+    Beat,
     NoMore,
     Stop,
     Late,
@@ -128,6 +133,8 @@ enum Step {
 
 struct Publisher<'a> {
     settings: &'a BrokerSession,
+    /// What the heartbeat says.
+    status: watch::Receiver<DaemonStatus>,
     window: Window,
     /// The broker refuses a client whose will it would have to retain.
     retains_nothing: bool,
@@ -174,11 +181,16 @@ impl Publisher<'_> {
                     next = outgoing.recv(), if connected && !no_more && self.window.has_room() => {
                         next.map_or(Step::NoMore, Step::Taken)
                     }
+                    Ok(()) = self.status.changed(), if connected && !no_more => Step::Beat,
                     event = &mut poll => Step::Polled(Box::new(event)),
                 };
                 match step {
                     Step::Polled(event) => break *event,
                     Step::Taken(message) => self.window.take(message, &client),
+                    Step::Beat => {
+                        let now = status(*self.status.borrow_and_update());
+                        self.window.say(&self.settings.status_topic(), &now, &client);
+                    }
                     Step::Stop => self.stop(outgoing),
                     Step::NoMore => {
                         no_more = true;
@@ -252,13 +264,13 @@ impl Publisher<'_> {
         self.stop_by.get_or_insert(by);
     }
 
-    /// Says online, and then again all that has no outcome.
+    /// Says how the daemon is, and then again all that has no outcome.
     fn begin(&mut self, connack: &ConnAck, client: &AsyncClient) {
         let BrokerSession { host, port, .. } = self.settings;
         let unsent = self.window.len();
         tracing::info!(host, port, unsent, "connected to the broker, to publish");
-        let online = status(DaemonStatus::Online { since: clock::now().trunc_subsecs(0) });
-        self.window.begin(connack, &self.settings.status_topic(), &online, client);
+        let now = status(*self.status.borrow_and_update());
+        self.window.begin(connack, &self.settings.status_topic(), &now, client);
     }
 
     /// Says offline, and disconnects when the broker has that.

@@ -11,7 +11,8 @@ use crate::domain::calendar::night_end;
 use crate::domain::event::Sender;
 use crate::domain::instant::Instant;
 use crate::domain::policy::Contract;
-use crate::store::alerts::{About, ToSave, of_sender};
+use crate::domain::refs::ContractId;
+use crate::store::alerts::{About, Said, ToSave, of_sender};
 use crate::store::senders::{SenderKey, SenderState};
 use crate::store::{Db, StoreError, alerts, outbox, senders};
 use crate::wire::alert::{AlertMessage, State};
@@ -52,6 +53,13 @@ impl Heard {
     /// The broker repeats, to a new subscriber, what it had been told last.
     pub fn kept(&mut self, sender: SenderKey, status: DeviceStatus, at: Instant) {
         self.0.entry(sender).or_default().push(News::Kept(status, at));
+    }
+
+    /// The contracts of which a phone was heard.
+    #[must_use]
+    pub fn phones(&self) -> BTreeSet<ContractId> {
+        let phones = self.0.keys().filter(|(_, sender)| matches!(sender, Sender::Carer(_)));
+        phones.map(|(contract, _)| contract.clone()).collect()
     }
 
     /// Something came from the sender, perhaps with a number.
@@ -173,7 +181,7 @@ async fn look(
         let due = conditions.iter().filter(|(_, at)| *at <= now);
         let due: Vec<(AlertKind, Instant)> = due.copied().collect();
         let open = if may_be_open || !due.is_empty() { of_sender(db, &key).await? } else { vec![] };
-        for (night, told, mut message) in open.iter().cloned() {
+        for Said { night, told, mut message } in open.iter().cloned() {
             if !due.iter().any(|(kind, _)| *kind == message.kind) {
                 message.state = State::Resolved;
                 message.resolution = Some(Resolution::Over);
@@ -181,7 +189,7 @@ async fn look(
             }
         }
         for (kind, due_at) in &due {
-            if !open.iter().any(|(_, _, message)| message.kind == *kind) {
+            if !open.iter().any(|said| said.message.kind == *kind) {
                 let night = contract.night_of(*due_at);
                 let told = now < night_end(contract.zone, night);
                 let message = raise(contract, &key.1, *kind, *due_at, &state);

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::caseload::{self, alert_id, to_publish};
+use crate::blindness::look_into_silence;
+use crate::caseload::{self, Caseload, alert_id, to_publish};
 use crate::config::Contracts;
 use crate::domain::alert::{AlertKind, Cause, Resolution, Sight};
 use crate::domain::calendar::{Night, night_end, plus_days, previous_day};
@@ -16,7 +17,8 @@ use crate::domain::instant::Instant;
 use crate::domain::plan_check::{EXPECTED_AFTER_NIGHTS, plan_due_at};
 use crate::domain::policy::Contract;
 use crate::domain::refs::ContractId;
-use crate::store::alerts::{About, ToSave};
+use crate::sight::Sights;
+use crate::store::alerts::{About, Said, ToSave};
 use crate::store::{Db, StoreError, alerts, cases, outbox, plan};
 use crate::wire::alert::{AlertMessage, State};
 
@@ -27,7 +29,8 @@ pub const DUE_MAX: i64 = 200;
 /// How often an open `no_plan` is looked at again.
 const PLAN_AGAIN_AFTER: TimeDelta = TimeDelta::seconds(20);
 
-/// Assesses the client nights that are due by `now`. Returns whether there may be more.
+/// Assesses the client nights that are due by `now`; those of contracts that cannot be heard wait.
+/// Returns whether there may be more.
 ///
 /// # Errors
 /// When the database fails.
@@ -35,29 +38,38 @@ pub async fn client_nights(
     db: &mut Db,
     contracts: &Contracts,
     now: Instant,
-    sight: Sight,
+    sights: &mut Sights,
 ) -> Result<bool, StoreError> {
-    if matches!(sight, Sight::Blind) {
+    if matches!(sights.broker(), Sight::Blind) {
         return Ok(false);
     }
-    let keys = cases::due(db, now, DUE_MAX).await?;
-    if keys.is_empty() {
-        return Ok(false);
+    let blind = contracts.iter().map(|contract| &contract.id);
+    let blind = blind.filter(|id| matches!(sights.of(id), Sight::Blind)).cloned().collect();
+    let keys = cases::due(db, &blind, now, DUE_MAX).await?;
+    let mut caseload = Caseload::new();
+    if !keys.is_empty() {
+        caseload = caseload::load(db, contracts, &keys).await?;
     }
-    let mut caseload = caseload::load(db, contracts, &keys).await?;
-    let seen = caseload::seen(db, &caseload, &[], now).await?;
-    for case in caseload.values_mut() {
-        case.assess(now, Cause::Time, sight, &seen);
+    look_into_silence(db, contracts, sights, &caseload, now).await?;
+    caseload.retain(|key, _| matches!(sights.of(&key.contract), Sight::Seeing { .. }));
+    if !caseload.is_empty() {
+        let seen = caseload::seen(db, &caseload, &[], now).await?;
+        for (key, case) in &mut caseload {
+            case.assess(now, Cause::Time, sights.of(&key.contract), &seen);
+        }
+        caseload::save(db, &caseload, now).await?;
     }
-    caseload::save(db, &caseload, now).await?;
     // Nights of a contract that the configuration does not have any more wait for it.
-    let orphans = keys.iter().filter(|key| !caseload.contains_key(key)).map(|key| (key, None));
-    cases::set_due(db, orphans).await?;
+    let orphans = keys.iter().filter(|key| contracts.get(&key.contract).is_none());
+    let orphans: Vec<_> = orphans.map(|key| (key, None)).collect();
+    if !orphans.is_empty() {
+        cases::set_due(db, orphans).await?;
+    }
     Ok(keys.len() >= usize::try_from(DUE_MAX).unwrap_or(usize::MAX))
 }
 
 /// Looks whether the plans of the nights have come.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct PlanWatch {
     next: BTreeMap<ContractId, Instant>,
 }
@@ -124,12 +136,12 @@ async fn look_at(
 ) -> Result<bool, StoreError> {
     let (expected, has_plan) = plan_of(db, contract, night).await?;
     let known = alerts::no_plan(db, &contract.id, night).await?;
-    let known = known.into_iter().find(|(of_night, ..)| *of_night == night);
+    let known = known.into_iter().find(|said| said.night == night);
     let changed = match known {
         None if expected && !has_plan => {
             Some((no_plan(contract, night, due_at), now < night_end(contract.zone, night)))
         }
-        Some((_, told, mut message)) if has_plan && message.resolution.is_none() => {
+        Some(Said { told, mut message, .. }) if has_plan && message.resolution.is_none() => {
             message.state = State::Resolved;
             message.resolution = Some(Resolution::Over);
             message.detail = format!("the plan for the night of {night} has come");

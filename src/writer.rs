@@ -12,17 +12,21 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant as Tick, sleep, timeout_at};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::apply;
+use crate::blindness::BlindWatch;
 use crate::clock;
 use crate::config::Contracts;
-use crate::domain::alert::Sight;
+use crate::domain::instant::Instant;
+use crate::health::Health;
+use crate::hearing::Hearing;
 use crate::ingest::{self, Tally};
 use crate::message::{Inbound, Message};
 use crate::publish::Outcome;
 use crate::senders;
-use crate::store::{Store, StoreError, outbox};
+use crate::sight::Sights;
+use crate::store::{Store, StoreError, daemons, outbox};
 use crate::watch::{self, LOOK_EVERY, PlanWatch};
 
 /// Most messages of one transaction.
@@ -30,9 +34,13 @@ pub const BATCH_MAX: usize = 500;
 /// How long a message waits that the broker refused to publish.
 const REFUSED_FOR: TimeDelta = TimeDelta::seconds(30);
 /// The longest pause before a batch is tried again that the database refused.
-const RETRY_MAX: Duration = Duration::from_secs(5);
+const RETRY_MAX: Duration = Duration::from_millis(500);
 /// How often at most the log speaks of messages that could not be used.
 const SAY_REJECTED_EVERY: Duration = Duration::from_secs(10);
+/// How often the daemon writes down that it is alive, so that it knows whether it can commit.
+const ALIVE_EVERY: Duration = Duration::from_secs(10);
+/// A message that was taken from a broker reaches the writer within this.
+const ON_ITS_WAY: TimeDelta = TimeDelta::milliseconds(20);
 /// How often the database may refuse while the daemon stops, before it gives up; what was not
 /// acknowledged comes again.
 const STOP_TRIES_MAX: u32 = 3;
@@ -56,16 +64,25 @@ impl Outbox {
 pub struct Writer {
     store: Store,
     contracts: Arc<Contracts>,
+    /// The daemon's name.
+    instance: String,
     outbox: Arc<Outbox>,
-    plan_watch: PlanWatch,
-    sight: Sight,
-    /// How long after a broker has caught up the daemon begins to see.
-    grace: Duration,
-    sees_from: Option<Tick>,
+    health: Arc<Health>,
+    hearing: Hearing,
+    watches: Watches,
     look_at: Tick,
     /// Messages that could not be used and of which the log has not spoken yet.
     rejected: u64,
     say_rejected_at: Tick,
+}
+
+/// What is known from one look at the deadlines to the next, if its transaction commits.
+#[derive(Debug, Clone)]
+struct Watches {
+    plan: PlanWatch,
+    blind: BlindWatch,
+    /// When the daemon writes down that it is alive.
+    alive_at: Tick,
 }
 
 /// What is to be done in one transaction.
@@ -73,29 +90,48 @@ pub struct Writer {
 struct Work {
     messages: Vec<Message>,
     outcomes: Vec<Outcome>,
-    look: bool,
+    /// There is a session with the broker, which had kept it or not.
+    connected: Option<bool>,
+    /// Deadlines are looked at as of then.
+    look: Option<Instant>,
+}
+
+/// What has been done in one transaction, once it has committed.
+struct Done {
+    tally: Tally,
+    sights: Sights,
+    watches: Watches,
+    /// There is more to be looked at.
+    more: bool,
+    /// A session that the broker should have kept is gone.
+    forgotten: bool,
 }
 
 impl Writer {
-    /// A writer that is blind until `grace` after a broker says that it has caught up (R25).
+    /// A writer for the daemon of that name.
     #[must_use]
     pub fn new(
         store: Store,
         contracts: Arc<Contracts>,
+        instance: String,
         outbox: Arc<Outbox>,
-        grace: Duration,
+        health: Arc<Health>,
+        hearing: Hearing,
     ) -> Self {
+        let now = Tick::now();
+        let watches =
+            Watches { plan: PlanWatch::default(), blind: BlindWatch::default(), alive_at: now };
         Self {
             store,
             contracts,
+            instance,
             outbox,
-            plan_watch: PlanWatch::default(),
-            sight: Sight::Blind,
-            grace,
-            sees_from: None,
-            look_at: Tick::now(),
+            health,
+            hearing,
+            watches,
+            look_at: now,
             rejected: 0,
-            say_rejected_at: Tick::now(),
+            say_rejected_at: now,
         }
     }
 
@@ -112,6 +148,8 @@ impl Writer {
         while open {
             let received = timeout_at(self.look_at, inbound.recv_many(&mut buffer, BATCH_MAX));
             open = !matches!(received.await, Ok(0));
+            let now = clock::now();
+            self.hearing.follow_clock(now);
             let mut work = Work::default();
             while let Ok(outcome) = outcomes.try_recv() {
                 work.outcomes.push(outcome);
@@ -119,28 +157,24 @@ impl Writer {
                     break;
                 }
             }
-            work.look = Tick::now() >= self.look_at;
+            let heard = heard_up_to(&buffer, now);
             for inbound in buffer.drain(..) {
                 match inbound {
                     Inbound::Message(message) => work.messages.push(message),
-                    Inbound::CaughtUp => {
-                        self.sees_from = Some(Tick::now() + self.grace);
-                    }
+                    Inbound::Connected { kept } => work.connected = Some(kept),
+                    Inbound::CaughtUp { as_of } => self.hearing.caught_up(as_of),
                     Inbound::Lost => {
                         self.commit(std::mem::take(&mut work), open).await;
-                        if !matches!(self.sight, Sight::Blind) {
-                            warn!("no session with the broker: deadlines are held");
-                        }
-                        (self.sight, self.sees_from) = (Sight::Blind, None);
+                        self.hearing.lost(clock::now());
                     }
                 }
             }
+            if Tick::now() >= self.look_at {
+                work.look = Some(self.hearing.up_to(heard));
+            }
             self.commit(work, open).await;
-            if self.sees_from.is_some_and(|at| at <= Tick::now()) {
-                self.sees_from = None;
-                self.sight = Sight::Seeing { since: clock::now() };
+            if self.hearing.begins(clock::now()) {
                 self.look_at = Tick::now();
-                info!("the broker's backlog has been read: deadlines are watched");
             }
         }
         let _ = drained.send(());
@@ -158,23 +192,33 @@ impl Writer {
 
     /// Does the work in one transaction, however often that takes; then acknowledges.
     async fn commit(&mut self, work: Work, open: bool) {
-        if work.messages.is_empty() && work.outcomes.is_empty() && !work.look {
+        if work.is_nothing() {
             return;
         }
         let mut pause = Duration::from_millis(100);
         let mut tries = 0;
         loop {
             match self.transact(&work).await {
-                Ok((tally, more)) => {
-                    self.committed(work, tally, more);
+                Ok(done) => {
+                    self.committed(work, done);
+                    if tries > 0 {
+                        info!(tries, "the database works again");
+                    }
                     return;
                 }
                 Err(failed) => {
                     tries += 1;
-                    error!(
-                        waiting = work.messages.len(),
-                        "nothing is acknowledged until this works: {failed}"
-                    );
+                    let why = failed.to_string();
+                    if tries == 1 {
+                        let waiting = work.messages.len();
+                        error!(waiting, "nothing is acknowledged until this works: {why}");
+                    } else {
+                        debug!(tries, "still: {why}");
+                    }
+                    // Messages wait outside meanwhile: what has been heard is not all.
+                    self.hearing.doubt(clock::now());
+                    self.health.failed(why);
+                    self.watches.alive_at = Tick::now();
                     if !open && tries >= STOP_TRIES_MAX {
                         return;
                     }
@@ -185,18 +229,32 @@ impl Writer {
         }
     }
 
-    async fn transact(&mut self, work: &Work) -> Result<(Tally, bool), StoreError> {
+    async fn transact(&self, work: &Work) -> Result<Done, StoreError> {
         let mut tx = self.store.write().await?;
-        let mut more = false;
         let now = clock::now();
-        let tally = ingest::record(&mut tx, &self.contracts, &work.messages, self.sight).await?;
-        if work.look {
-            more |= watch::client_nights(&mut tx, &self.contracts, now, self.sight).await?;
-            senders::watch(&mut tx, &self.contracts, now, self.sight).await?;
-            if self.plan_watch.is_due(&self.contracts, now) {
-                self.plan_watch.look(&mut tx, &self.contracts, now).await?;
+        let mut sights = self.hearing.sights.clone();
+        let mut watches = self.watches.clone();
+        let mut more = false;
+        let forgotten = match work.connected {
+            Some(kept) => daemons::had_session(&mut tx, &self.instance, now).await? && !kept,
+            None => false,
+        };
+        let tally = ingest::record(&mut tx, &self.contracts, &work.messages, &sights).await?;
+        for contract in sights.hear_phones(&tally.heard, now) {
+            info!(%contract, "phones are heard again: deadlines are watched");
+        }
+        if let Some(as_of) = work.look {
+            more |= watch::client_nights(&mut tx, &self.contracts, as_of, &mut sights).await?;
+            senders::watch(&mut tx, &self.contracts, as_of, sights.broker()).await?;
+            watches.blind.look(&mut tx, &self.contracts, &sights, now).await?;
+            if watches.plan.is_due(&self.contracts, now) {
+                watches.plan.look(&mut tx, &self.contracts, now).await?;
             }
             more |= apply::step(&mut tx, &self.contracts, now).await?;
+            if Tick::now() >= watches.alive_at {
+                daemons::alive(&mut tx, &self.instance, now).await?;
+                watches.alive_at = Tick::now() + ALIVE_EVERY;
+            }
         }
         let mut published = Vec::new();
         for outcome in &work.outcomes {
@@ -215,12 +273,26 @@ impl Writer {
             outbox::remove(&mut tx, &published).await?;
         }
         tx.commit().await?;
-        Ok((tally, more))
+        Ok(Done { tally, sights, watches, more, forgotten })
     }
 
-    fn committed(&mut self, work: Work, tally: Tally, more: bool) {
+    fn committed(&mut self, work: Work, done: Done) {
+        let wrote = !work.messages.is_empty();
         for message in work.messages {
             message.ack.send();
+        }
+        // A transaction that wrote nothing says nothing about the disk.
+        if wrote || done.watches.alive_at != self.watches.alive_at {
+            self.health.committed();
+        }
+        (self.hearing.sights, self.watches) = (done.sights, done.watches);
+        if done.forgotten {
+            warn!(
+                "the broker has forgotten the session, and with it what it kept while the daemon \
+                 was away: make its sessions persistent and without expiry (in Mosquitto: \
+                 persistence true, and no persistent_client_expiration). Phones send again what \
+                 got no receipt"
+            );
         }
         {
             let mut in_hand = self.outbox.in_hand();
@@ -230,13 +302,35 @@ impl Writer {
             }
         }
         self.outbox.news.notify_one();
-        if work.look {
-            self.look_at = if more { Tick::now() } else { Tick::now() + LOOK_EVERY };
+        if work.look.is_some() {
+            self.look_at = if done.more { Tick::now() } else { Tick::now() + LOOK_EVERY };
         }
-        self.rejected += tally.rejected;
+        self.rejected += done.tally.rejected;
         if self.rejected > 0 && Tick::now() >= self.say_rejected_at {
             warn!(rejected = self.rejected, "messages could not be used; they are kept");
             (self.rejected, self.say_rejected_at) = (0, Tick::now() + SAY_REJECTED_EVERY);
         }
+    }
+}
+
+impl Work {
+    fn is_nothing(&self) -> bool {
+        self.messages.is_empty()
+            && self.outcomes.is_empty()
+            && self.connected.is_none()
+            && self.look.is_none()
+    }
+}
+
+/// The instant up to which everything that was received is in the batch or before it: evidence that
+/// was received before a deadline must have been read when the deadline is looked at (R21).
+fn heard_up_to(batch: &[Inbound], now: Instant) -> Instant {
+    let last = batch.iter().rev().find_map(|inbound| match inbound {
+        Inbound::Message(message) => Some(message.received_at),
+        Inbound::Connected { .. } | Inbound::CaughtUp { .. } | Inbound::Lost => None,
+    });
+    match last {
+        Some(last) if batch.len() >= BATCH_MAX => last.min(now - ON_ITS_WAY),
+        _ => now - ON_ITS_WAY,
     }
 }

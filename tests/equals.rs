@@ -18,7 +18,7 @@ use chrono::{Days, NaiveDate, TimeDelta};
 use nightrun::apply::{self, VISITS};
 use nightrun::cli;
 use nightrun::config::Contracts;
-use nightrun::domain::alert::{AlertKind, Sight};
+use nightrun::domain::alert::AlertKind;
 use nightrun::domain::calendar::{DatedBy, local_date};
 use nightrun::domain::casebook::Casebook;
 use nightrun::domain::event::{Event, EventKind, Sender};
@@ -35,6 +35,7 @@ use nightrun::ledger;
 use nightrun::message::{Ack, Message};
 use nightrun::replay::play;
 use nightrun::report;
+use nightrun::sight::Sights;
 use nightrun::store::Store;
 use nightrun::store::registers::RegisterRow;
 use nightrun::watch;
@@ -45,8 +46,6 @@ use proptest::collection::vec;
 use proptest::option::{of, weighted};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-
-const SEEING: Sight = Sight::Seeing { since: Instant::MIN_UTC };
 
 /// A file that is imported.
 #[derive(Debug, Clone)]
@@ -377,11 +376,19 @@ impl Daemon {
         Self { _directory: directory, store, contracts, now }
     }
 
+    /// Hears the broker, and phones just now.
+    fn seeing(&self) -> Sights {
+        let mut sights = Sights::seeing(Instant::MIN_UTC);
+        sights.hear_phones(&self.contracts.iter().map(|c| c.id.clone()).collect(), self.now);
+        sights
+    }
+
     async fn take(&mut self, batch: &[(Instant, usize)], events: &[Event]) {
         let messages: Vec<Message> =
             batch.iter().map(|(at, index)| to_message(&events[*index], *at)).collect();
         let mut tx = self.store.write().await.unwrap();
-        let tally = ingest::record(&mut tx, &self.contracts, &messages, SEEING).await.unwrap();
+        let tally =
+            ingest::record(&mut tx, &self.contracts, &messages, &self.seeing()).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(tally.rejected, 0);
         self.now = batch.last().map_or(self.now, |(at, _)| *at);
@@ -412,7 +419,9 @@ impl Daemon {
         more = true;
         while more {
             let mut tx = self.store.write().await.unwrap();
-            more = watch::client_nights(&mut tx, &self.contracts, self.now, SEEING).await.unwrap();
+            let mut sights = self.seeing();
+            let looked = watch::client_nights(&mut tx, &self.contracts, self.now, &mut sights);
+            more = looked.await.unwrap();
             tx.commit().await.unwrap();
             self.open().await?;
         }

@@ -5,6 +5,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
+use nightrun::clock;
 use nightrun::message::{Inbound, Message};
 use nightrun::mqtt::{self, BrokerSession};
 use support::{Client, Mosquitto, next_message, until_caught_up, within};
@@ -111,12 +112,39 @@ async fn the_end_of_the_backlog_comes_after_the_backlog() {
                 backlog.push(message.payload);
                 message.ack.send();
             }
-            Inbound::CaughtUp => break,
+            Inbound::CaughtUp { .. } => break,
+            Inbound::Connected { kept } => assert!(kept, "it was kept"),
             Inbound::Lost => panic!("the broker is there"),
         }
     }
     let expected: Vec<_> = (0..700).map(|number| number.to_string().into_bytes()).collect();
     assert_eq!(backlog, expected);
+    session.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn markers_tell_again_and_again_up_to_when_everything_was_heard() {
+    let broker = Mosquitto::start(&[]);
+    let mut session = Session::start(broker.settings());
+    until_caught_up(&mut session.inbound).await;
+    let mut phone = Client::connect(broker.port, "phone").await;
+    phone.send(EVENT, "before the next marker".to_owned());
+    phone.acknowledged(1).await;
+    // The marker that is sent after the event comes back behind it.
+    let sent = clock::now();
+    let mut events = 0;
+    loop {
+        match within("the marker", session.inbound.recv()).await {
+            Some(Inbound::Message(message)) => {
+                message.ack.send();
+                events += 1;
+            }
+            Some(Inbound::CaughtUp { as_of: Some(as_of) }) if as_of >= sent => break,
+            Some(Inbound::CaughtUp { .. }) => {}
+            _ => panic!("the connection lasts"),
+        }
+    }
+    assert_eq!(events, 1);
     session.stop().await;
 }
 
@@ -236,7 +264,14 @@ async fn rules_that_forbid_the_marker_do_not_stop_the_events() {
     let broker = Mosquitto::start(&[&format!("acl_file {}", rules.path().display())]);
     let mut session = Session::start(broker.settings());
     // This Mosquitto closes the connection over the marker, once.
-    assert!(matches!(within("the loss", session.inbound.recv()).await, Some(Inbound::Lost)));
+    for connected in [true, false, true] {
+        let inbound = within("the loss", session.inbound.recv()).await;
+        match inbound {
+            Some(Inbound::Connected { .. }) => assert!(connected),
+            Some(Inbound::Lost) => assert!(!connected),
+            _ => panic!("nothing else"),
+        }
+    }
     let mut phone = Client::connect(broker.port, "phone").await;
     for payload in ["one", "two", "three"] {
         phone.send(EVENT, payload);

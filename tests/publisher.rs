@@ -6,8 +6,10 @@ mod support;
 use std::collections::BTreeSet;
 
 use nightrun::broker;
+use nightrun::clock;
 use nightrun::mqtt::BrokerSession;
 use nightrun::publish::{self, Outcome, Outgoing};
+use nightrun::wire::status::DaemonStatus;
 use rumqttc::{BrokerSessionResumePolicy, MqttOptions, SessionMode};
 use support::{Client, Mosquitto, settings, within};
 use tokio::sync::{mpsc, watch};
@@ -19,6 +21,7 @@ const STATUS: &str = "nightrun/v1/daemon/test/status";
 struct Publisher {
     outgoing: mpsc::Sender<Outgoing>,
     outcomes: mpsc::Receiver<Outcome>,
+    status: watch::Sender<DaemonStatus>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -28,9 +31,9 @@ impl Publisher {
         let (outgoing, taken) = mpsc::channel(16);
         let (reported, outcomes) = mpsc::channel(16);
         let (stop, shutdown) = watch::channel(false);
-        let task =
-            tokio::spawn(async move { publish::run(&settings, taken, reported, shutdown).await });
-        Self { outgoing, outcomes, stop, task }
+        let (status, beats) = watch::channel(DaemonStatus::Online { since: clock::now() });
+        let run = async move { publish::run(&settings, taken, reported, beats, shutdown).await };
+        Self { outgoing, outcomes, status, stop, task: tokio::spawn(run) }
     }
 
     async fn send(&self, id: i64) {
@@ -63,6 +66,11 @@ async fn receipts_arrive(port: u16) {
     board.subscribe(STATUS).await;
     let online = board.message().await;
     assert!(online.payload.starts_with(br#"{"state":"online","since":""#), "{online:?}");
+
+    publisher.status.send_replace(DaemonStatus::Offline);
+    assert_eq!(board.message().await.payload, r#"{"state":"offline"}"#, "it does not work");
+    publisher.status.send_replace(DaemonStatus::Online { since: clock::now() });
+    assert!(board.message().await.payload.starts_with(br#"{"state":"online""#), "again");
 
     // What is in the channel at the stop is still published, and then offline.
     publisher.send(11).await;

@@ -85,15 +85,18 @@ impl Intake {
         } else {
             (Ack::new(|| {}), None)
         };
-        let message = Message {
-            topic: topic.to_owned(),
-            payload,
-            received_at: clock::now(),
-            retained: false,
-            ack,
-        };
+        let topic = topic.to_owned();
         let handed_on = async move {
-            inbound.send(Inbound::Message(message)).await.ok()?;
+            let room = inbound.reserve().await.ok()?;
+            // Received now, and not while it waited: the writer relies on the order.
+            let received_at = clock::now();
+            room.send(Inbound::Message(Message {
+                topic,
+                payload,
+                received_at,
+                retained: false,
+                ack,
+            }));
             drop(inbound);
             match committed {
                 Some(committed) => committed.await.ok(),

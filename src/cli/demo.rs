@@ -90,9 +90,10 @@ pub async fn run() -> anyhow::Result<()> {
         .with_context(|| format!("cannot make the folder {}", place.display()))?;
     let now = clock::now();
     let zone = town(now);
-    let address = free_address()?;
+    let address = free_address(1883)?;
+    let http = free_address(8080)?;
     let config = place.join("nightrun.toml");
-    write(&config, &configuration(&place, address, zone))?;
+    write(&config, &configuration(&place, address, http, zone))?;
     let settings = load(Some(&config), [])?;
     let daemon = Daemon::start(&settings).await?;
 
@@ -126,18 +127,19 @@ fn town(now: Instant) -> Tz {
     format!("Etc/GMT{:+}", -ahead).parse().unwrap_or(Tz::UTC)
 }
 
-fn free_address() -> anyhow::Result<SocketAddr> {
-    let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, 1883));
+/// That port of this machine, or any other if it is taken.
+fn free_address(port: u16) -> anyhow::Result<SocketAddr> {
+    let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listener = TcpListener::bind(wanted)
         .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
         .context("no port of 127.0.0.1 can be listened on")?;
     listener.local_addr().context("no port of 127.0.0.1 can be listened on")
 }
 
-fn configuration(place: &Path, address: SocketAddr, zone: Tz) -> String {
+fn configuration(place: &Path, address: SocketAddr, http: SocketAddr, zone: Tz) -> String {
     format!(
         "[database]\nurl = \"sqlite:{}/nightrun.db\"\n\n[broker]\nlisten = \"{address}\"\n\n\
-         [[contract]]\nid = \"{CONTRACT}\"\ntime_zone = \"{zone}\"\n",
+         [http]\nlisten = \"{http}\"\n\n[[contract]]\nid = \"{CONTRACT}\"\ntime_zone = \"{zone}\"\n",
         place.display()
     )
 }

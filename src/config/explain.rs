@@ -21,7 +21,7 @@ pub fn explain(settings: &Settings) -> String {
     for (index, line) in broker(settings).iter().enumerate() {
         say(if index == 0 { "Broker" } else { "" }, line);
     }
-    say("Board", "not in this version; http.listen is kept for it");
+    say("HTTP", &format!("/healthz and /readyz on {}", settings.http.listen));
     let level = settings.log.level.as_str().to_lowercase();
     let format = match settings.log.format {
         LogFormat::Text => "as text",

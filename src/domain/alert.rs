@@ -292,6 +292,13 @@ fn raise(
     }
 }
 
+/// Whether somebody should have come by `now` and, by what is known, not everybody did: what rests on
+/// that alone is held back while the daemon is blind, and the visit is at risk (R25).
+#[must_use]
+pub fn is_awaited(visit: &Visit, contract: &Contract, now: Instant) -> bool {
+    gravest(visit, contract.policy(visit.night), now).is_some_and(|found| found.by_absence)
+}
+
 /// Everything that is wrong about a visit at `now`. Of the five that exclude each other, only the
 /// gravest.
 fn conditions(

@@ -51,6 +51,11 @@ pub(super) async fn check(
             ledger.fault(format!("alert {} ({}): about no visit or sender", row.id, row.kind));
         }
     }
+    let kind = AlertKind::MonitoringBlind;
+    let blind = rows.iter().filter(|row| row.kind == kind.as_str() && row.resolved_at.is_none());
+    if blind.count() > 1 {
+        ledger.fault(format!("{kind} is open more than once"));
+    }
     Ok(Raised { rows, readable })
 }
 

@@ -16,11 +16,13 @@ use uuid::Uuid;
 use super::resume::NothingOutstanding;
 use super::trouble::{Trouble, refused};
 use super::{
-    BACKLOG_SECONDS_MAX, BrokerSession, DRAIN_SECONDS_MAX, Hears, INTAKE, Known,
+    BACKLOG_SECONDS_MAX, BrokerSession, DRAIN_SECONDS_MAX, Hears, INTAKE, Known, MARKER_PAUSE,
     UNACKNOWLEDGED_MAX, stopped,
 };
 use crate::clock;
+use crate::domain::instant::Instant as Wall;
 use crate::message::{Ack, Inbound, Message};
+use crate::wire::topic::BROKER_DROPPED;
 
 /// The session itself publishes markers, one at a time. The library looks at as many places for
 /// every acknowledgement, so this is small.
@@ -44,8 +46,6 @@ pub(super) enum Ended {
 enum Phase {
     Connecting,
     Subscribing,
-    /// The marker is on its way, and is waited for until then.
-    CatchingUp(Instant),
     Live,
     /// Nothing more is handed on; acknowledgements still go out, until then.
     Draining(Instant),
@@ -55,12 +55,24 @@ enum Phase {
     Leaving(Instant),
 }
 
+/// What the connection knows about how far it has heard.
+enum Marker {
+    /// One is sent at that instant.
+    Next(Instant),
+    /// One is on its way, and is waited for until then.
+    Out { id: String, sent_at: Wall, until: Instant },
+    /// It has been on its way for too long; it may still come.
+    Overdue { id: String, sent_at: Wall },
+}
+
 /// One connection's state beside its event loop.
 struct Connection<'a> {
     settings: &'a BrokerSession,
     client: AsyncClient,
     phase: Phase,
-    marker: String,
+    /// Whether the broker had kept the session.
+    kept: bool,
+    marker: Marker,
     marker_topic: String,
     /// What waits for room in the writer's channel, in order.
     waiting: VecDeque<Inbound>,
@@ -114,9 +126,7 @@ pub(super) async fn connection(
                         );
                         return Ended::Stopped;
                     }
-                    this.give_up_on_the_marker();
-                    // Somebody may have changed the rules when there is a next connection.
-                    known.marker_refused = false;
+                    this.see_to_the_marker(known);
                 }
                 event = &mut poll, if this.waiting.len() < WAITING_MAX => break event,
             }
@@ -165,7 +175,8 @@ impl<'a> Connection<'a> {
             settings,
             client,
             phase: Phase::Connecting,
-            marker: Uuid::new_v4().to_string(),
+            kept: false,
+            marker: Marker::Next(Instant::now()),
             marker_topic: settings.marker_topic(),
             waiting: VecDeque::new(),
             held,
@@ -177,12 +188,10 @@ impl<'a> Connection<'a> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        match self.phase {
-            Phase::CatchingUp(until)
-            | Phase::Draining(until)
-            | Phase::Confirming(until)
-            | Phase::Leaving(until) => Some(until),
-            Phase::Connecting | Phase::Subscribing | Phase::Live => None,
+        match (&self.phase, &self.marker) {
+            (Phase::Draining(until) | Phase::Confirming(until) | Phase::Leaving(until), _)
+            | (Phase::Live, Marker::Next(until) | Marker::Out { until, .. }) => Some(*until),
+            _ => None,
         }
     }
 
@@ -222,20 +231,41 @@ impl<'a> Connection<'a> {
         }
     }
 
-    fn give_up_on_the_marker(&mut self) {
-        tracing::warn!(
-            topic = self.marker_topic,
-            "the marker has not come back after {BACKLOG_SECONDS_MAX} s, so old messages may still \
-             be on their way; if this repeats, check that the broker's access rules let this user \
-             write and read the topic"
-        );
-        self.phase = Phase::Live;
-        self.waiting.push_back(Inbound::CaughtUp);
+    /// Sends the next marker, or gives up the one that has not come back.
+    fn see_to_the_marker(&mut self, known: &mut Known) {
+        match std::mem::replace(&mut self.marker, Marker::Next(Instant::now())) {
+            Marker::Next(_) | Marker::Overdue { .. } => self.send_marker(known),
+            Marker::Out { id, sent_at, .. } => {
+                tracing::warn!(
+                    topic = self.marker_topic,
+                    "the marker has not come back after {BACKLOG_SECONDS_MAX} s, so old messages \
+                     may still be on their way; if this repeats, check that the broker's access \
+                     rules let this user write and read the topic"
+                );
+                self.marker = Marker::Overdue { id, sent_at };
+                self.waiting.push_back(Inbound::CaughtUp { as_of: None });
+                // Somebody may have changed the rules when there is a next connection.
+                known.marker_refused = false;
+            }
+        }
+    }
+
+    /// Asks the broker for everything that it has for the daemon: the marker comes back behind it.
+    fn send_marker(&mut self, known: &Known) {
+        let id = Uuid::new_v4().to_string();
+        let until = Instant::now() + Duration::from_secs(BACKLOG_SECONDS_MAX);
+        if !known.marker_refused {
+            self.request(|client| {
+                let at_least_once = PublishOptions::at_least_once();
+                client.try_publish(self.marker_topic.clone(), id.clone(), at_least_once)
+            });
+        }
+        self.marker = Marker::Out { id, sent_at: clock::now(), until };
     }
 
     fn take(&mut self, packet: Packet, known: &mut Known) -> Result<(), Trouble> {
         match packet {
-            Packet::ConnAck(connack) => self.connected(connack.session_present, known),
+            Packet::ConnAck(connack) => self.connected(connack.session_present),
             Packet::SubAck(_) if self.stopping() => self.leave(),
             Packet::SubAck(suback) => self.subscribed(&suback.return_codes, known)?,
             Packet::PubAck(puback)
@@ -258,13 +288,8 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    fn connected(&mut self, session_present: bool, known: &mut Known) {
-        if known.had_session && !session_present {
-            tracing::warn!(
-                "the broker has forgotten the session, and with it what it kept while the daemon \
-                 was away; make its sessions persistent and without expiry"
-            );
-        }
+    fn connected(&mut self, session_present: bool) {
+        self.kept = session_present;
         self.phase = Phase::Subscribing;
         let filters = self.filters();
         self.request(|client| {
@@ -283,30 +308,22 @@ impl<'a> Connection<'a> {
         codes: &[SubscribeReasonCode],
         known: &mut Known,
     ) -> Result<(), Trouble> {
+        // The answer to the subscription below: nobody has to have the broker's counters.
+        if !matches!(self.phase, Phase::Subscribing) {
+            return Ok(());
+        }
         let refused = refused(&self.filters(), codes);
         if !refused.is_empty() {
             return Err(Trouble::NotAllowedToRead(refused));
         }
-        if !matches!(self.phase, Phase::Subscribing) {
-            return Ok(());
-        }
         let BrokerSession { host, port, client_id, .. } = self.settings;
         tracing::info!(host, port, client_id, "connected to the broker; reading what it has kept");
-        known.had_session = true;
         known.hears = Hears::Backlog;
         known.reported = None;
-        let until = Instant::now() + Duration::from_secs(BACKLOG_SECONDS_MAX);
-        self.phase = Phase::CatchingUp(until);
-        if known.marker_refused {
-            return Ok(());
-        }
-        self.request(|client| {
-            client.try_publish(
-                self.marker_topic.clone(),
-                self.marker.clone(),
-                PublishOptions::at_least_once(),
-            )
-        });
+        self.waiting.push_back(Inbound::Connected { kept: self.kept });
+        self.request(|client| client.try_subscribe(BROKER_DROPPED, QoS::AtMostOnce));
+        self.phase = Phase::Live;
+        self.send_marker(known);
         Ok(())
     }
 
@@ -314,13 +331,23 @@ impl<'a> Connection<'a> {
         let topic = String::from_utf8_lossy(&publish.topic).into_owned();
         if topic == self.marker_topic {
             self.request(|client| client.try_ack(&publish));
-            let mine = publish.payload == self.marker.as_bytes();
-            if mine && matches!(self.phase, Phase::CatchingUp(_)) {
-                tracing::info!("has read everything that the broker had kept");
-                known.hears = Hears::Everything;
-                self.phase = Phase::Live;
-                self.waiting.push_back(Inbound::CaughtUp);
+            match &self.marker {
+                Marker::Out { id, sent_at, .. } | Marker::Overdue { id, sent_at }
+                    if publish.payload == id.as_bytes() =>
+                {
+                    if known.hears != Hears::Everything {
+                        tracing::info!("has read everything that the broker had kept");
+                    }
+                    known.hears = Hears::Everything;
+                    self.waiting.push_back(Inbound::CaughtUp { as_of: Some(*sent_at) });
+                    self.marker = Marker::Next(Instant::now() + MARKER_PAUSE);
+                }
+                _ => {}
             }
+            return;
+        }
+        if topic == BROKER_DROPPED {
+            known.drops(&publish.payload);
             return;
         }
         let ack = self.ack(&publish);
@@ -365,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn a_marker_that_comes_after_it_was_given_up_says_nothing_again() {
+    fn a_marker_says_up_to_when_everything_was_heard() {
         let settings = settings();
         let (client, _eventloop) = build(&settings).expect("valid options");
         let mut known = Known::default();
@@ -377,12 +404,21 @@ mod tests {
         this.phase = Phase::Subscribing;
         this.subscribed(&[SubscribeReasonCode::Success(QoS::AtLeastOnce); 4], &mut known)
             .unwrap_or_else(|trouble| panic!("{trouble}"));
+        assert!(matches!(this.waiting.pop_front(), Some(Inbound::Connected { kept: false })));
         this.received(marker("of an earlier connection"), &mut known);
         assert!(this.waiting.is_empty(), "a stale marker");
-        this.give_up_on_the_marker();
-        let own = this.marker.clone();
-        this.received(marker(&own), &mut known);
-        assert!(matches!(this.waiting.make_contiguous(), [Inbound::CaughtUp]));
+        // It does not come for too long.
+        this.see_to_the_marker(&mut known);
+        assert!(matches!(this.waiting.pop_front(), Some(Inbound::CaughtUp { as_of: None })));
         assert!(known.hears == Hears::Backlog, "the next trouble must not try again at once");
+        let Marker::Overdue { id, sent_at } = &this.marker else { panic!("it is overdue") };
+        let (id, sent) = (id.clone(), *sent_at);
+        this.received(marker(&id), &mut known);
+        assert!(
+            matches!(this.waiting.pop_front(), Some(Inbound::CaughtUp { as_of: Some(at) }) if at == sent)
+        );
+        this.received(marker(&id), &mut known);
+        assert!(this.waiting.is_empty(), "the same again");
+        assert!(matches!(this.marker, Marker::Next(_)));
     }
 }

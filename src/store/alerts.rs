@@ -199,16 +199,24 @@ pub async fn overdue_of(
         .collect()
 }
 
-/// The open alerts of a kind about phones and units, of one contract and sender.
+/// An alert that is about no visit, as it was last said.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// The night to which it belongs.
+    pub night: Night,
+    /// Whether anybody was told.
+    pub told: bool,
+    /// As it was said.
+    pub message: AlertMessage,
+}
+
+/// The open alerts about a phone or unit.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn of_sender(
-    db: &mut Db,
-    key: &SenderKey,
-) -> Result<Vec<(Night, bool, AlertMessage)>, StoreError> {
+pub async fn of_sender(db: &mut Db, key: &SenderKey) -> Result<Vec<Said>, StoreError> {
     let (kind, reference) = senders::words(&key.1);
-    open(
+    said(
         db,
         sqlx::query_as(
             "SELECT night, told, message FROM alert WHERE contract = $1 AND sender_kind = $2 \
@@ -221,6 +229,27 @@ pub async fn of_sender(
     .await
 }
 
+/// The open alerts of a kind of a contract.
+///
+/// # Errors
+/// When the database fails.
+pub async fn open_of_kind(
+    db: &mut Db,
+    contract: &ContractId,
+    kind: AlertKind,
+) -> Result<Vec<Said>, StoreError> {
+    said(
+        db,
+        sqlx::query_as(
+            "SELECT night, told, message FROM alert WHERE contract = $1 AND kind = $2 \
+             AND resolved_at IS NULL",
+        )
+        .bind(contract.as_str())
+        .bind(kind.as_str()),
+    )
+    .await
+}
+
 /// The `no_plan` alerts of a contract's nights from `from` on, resolved ones too.
 ///
 /// # Errors
@@ -229,8 +258,8 @@ pub async fn no_plan(
     db: &mut Db,
     contract: &ContractId,
     from: Night,
-) -> Result<Vec<(Night, bool, AlertMessage)>, StoreError> {
-    open(
+) -> Result<Vec<Said>, StoreError> {
+    said(
         db,
         sqlx::query_as(
             "SELECT night, told, message FROM alert WHERE contract = $1 AND kind = $2 \
@@ -243,15 +272,18 @@ pub async fn no_plan(
     .await
 }
 
-type Said = (String, i64, String);
+type SaidRow = (String, i64, String);
 
-async fn open(
+async fn said(
     db: &mut Db,
-    query: sqlx::query::QueryAs<'_, sqlx::Sqlite, Said, sqlx::sqlite::SqliteArguments>,
-) -> Result<Vec<(Night, bool, AlertMessage)>, StoreError> {
-    let found: Vec<Said> = query.fetch_all(db).await?;
+    query: sqlx::query::QueryAs<'_, sqlx::Sqlite, SaidRow, sqlx::sqlite::SqliteArguments>,
+) -> Result<Vec<Said>, StoreError> {
+    let found: Vec<SaidRow> = query.fetch_all(db).await?;
     found
         .into_iter()
-        .map(|(night, told, message)| Ok((read_night(&night)?, told != 0, read_message(&message)?)))
+        .map(|(night, told, message)| {
+            let (night, message) = (read_night(&night)?, read_message(&message)?);
+            Ok(Said { night, told: told != 0, message })
+        })
         .collect()
 }

@@ -44,17 +44,46 @@ fn read(found: Vec<(String, String, String)>) -> Result<BTreeSet<CaseKey>, Store
 }
 
 /// The client nights about which something is due by `now`, those that became due last first: an
-/// old backlog does not hold up what happens now.
+/// old backlog does not hold up what happens now. Those of the contracts in `but_of` wait.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn due(db: &mut Db, now: Instant, most: i64) -> Result<BTreeSet<CaseKey>, StoreError> {
+pub async fn due(
+    db: &mut Db,
+    but_of: &BTreeSet<ContractId>,
+    now: Instant,
+    most: i64,
+) -> Result<BTreeSet<CaseKey>, StoreError> {
+    let but_of = but_of.iter().map(|contract| json!({"contract": contract.as_str()}));
     let found = sqlx::query_as(
-        "SELECT contract, night, client_ref FROM night WHERE due_at <= $1 \
+        "SELECT contract, night, client_ref FROM night WHERE due_at <= $1 AND contract NOT IN \
+         (SELECT value->>'contract' FROM json_each($3)) ORDER BY due_at DESC LIMIT $2",
+    )
+    .bind(now.timestamp_micros())
+    .bind(most)
+    .bind(rows(but_of))
+    .fetch_all(db)
+    .await?;
+    read(found)
+}
+
+/// The same, of one contract.
+///
+/// # Errors
+/// When the database fails.
+pub async fn due_of(
+    db: &mut Db,
+    contract: &ContractId,
+    now: Instant,
+    most: i64,
+) -> Result<BTreeSet<CaseKey>, StoreError> {
+    let found = sqlx::query_as(
+        "SELECT contract, night, client_ref FROM night WHERE due_at <= $1 AND contract = $3 \
          ORDER BY due_at DESC LIMIT $2",
     )
     .bind(now.timestamp_micros())
     .bind(most)
+    .bind(contract.as_str())
     .fetch_all(db)
     .await?;
     read(found)

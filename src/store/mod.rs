@@ -7,10 +7,13 @@
 //! `CROSS JOIN` fixes the order of the loops in SQLite: the few keys first. Decides nothing.
 
 pub mod alerts;
+pub mod audit;
 pub mod cases;
+pub mod daemons;
 pub mod evidence;
 pub mod imports;
 pub mod ledger;
+pub mod lock;
 pub mod outbox;
 pub mod plan;
 pub mod registers;

@@ -73,6 +73,10 @@ pub struct AlertMessage {
     pub resolution: Option<Resolution>,
     /// What is wrong, as a sentence, in local time.
     pub detail: String,
+    /// Of `monitoring_blind`: the visits to which somebody may or may not have come (R25). The only
+    /// key that is left out where there is nothing to say.
+    #[serde(with = "text::list", default, skip_serializing_if = "Vec::is_empty")]
+    pub visits_at_risk: Vec<VisitRef>,
 }
 
 impl AlertMessage {
@@ -106,12 +110,14 @@ impl AlertMessage {
             unconfirmed: false,
             resolution: None,
             detail,
+            visits_at_risk: Vec::new(),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
     use proptest::option;
     use proptest::prelude::*;
     use proptest::sample::select;
@@ -142,6 +148,7 @@ mod tests {
             unconfirmed: false,
             resolution: None,
             detail: "Nothing heard since 01:58.".to_owned(),
+            visits_at_risk: vec!["V-1".parse().unwrap()],
         };
         assert_eq!(
             serde_json::to_value(&alert).unwrap(),
@@ -153,7 +160,7 @@ mod tests {
                 "carers_required": null, "raised_at": "2019-02-04T02:00:00Z",
                 "due_at": "2019-02-04T01:59:00.250Z", "contact_due_at": null,
                 "unconfirmed": false, "resolution": null,
-                "detail": "Nothing heard since 01:58.",
+                "detail": "Nothing heard since 01:58.", "visits_at_risk": ["V-1"],
             })
         );
     }
@@ -190,6 +197,7 @@ mod tests {
             unconfirmed: bool,
             resolution in option::of(select(Resolution::ALL)),
             detail: String,
+            visits_at_risk in vec("[A-Za-z0-9._-]{1,64}", 0..3),
         ) -> AlertMessage {
             AlertMessage {
                 alert_id: Uuid::from_u128(id), kind, severity, state,
@@ -197,6 +205,7 @@ mod tests {
                 night: night.and_then(NaiveDate::from_num_days_from_ce_opt),
                 run, visit_ref, client_ref, carer_ref, planned_start, present, carers_required,
                 raised_at, due_at, contact_due_at, unconfirmed, resolution, detail,
+                visits_at_risk: visits_at_risk.iter().map(|text| text.parse().unwrap()).collect(),
             }
         }
     }

@@ -41,13 +41,13 @@ impl DeviceStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum DaemonStatus {
-    /// It hears the broker.
+    /// It hears the broker and commits.
     Online {
         /// Since when.
         #[serde(with = "text::instant")]
         since: Instant,
     },
-    /// It has gone.
+    /// It does not, or has gone.
     Offline,
 }
 

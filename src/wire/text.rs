@@ -45,6 +45,29 @@ pub(super) mod optional {
     }
 }
 
+/// The same for lists.
+pub(super) mod list {
+    use super::{Deserializer, Display, FromStr, Serializer};
+    use serde::Deserialize as _;
+    use serde::de::Error as _;
+
+    pub(in super::super) fn serialize<T: Display, S: Serializer>(
+        values: &[T],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(values.iter().map(ToString::to_string))
+    }
+
+    pub(in super::super) fn deserialize<'de, T, D>(from: D) -> Result<Vec<T>, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        let texts = Vec::<String>::deserialize(from)?;
+        texts.into_iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
+    }
+}
+
 /// An instant in UTC, with `Z`.
 pub(super) mod instant {
     use super::{Deserializer, Serializer};

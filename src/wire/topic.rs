@@ -151,6 +151,9 @@ pub fn daemon_status(instance: &str) -> String {
     format!("nightrun/v1/daemon/{instance}/status")
 }
 
+/// Where Mosquitto says how many messages it has dropped since it started.
+pub const BROKER_DROPPED: &str = "$SYS/broker/publish/messages/dropped";
+
 /// Where a daemon writes to itself, to learn when it has read what the broker had kept (R25).
 #[must_use]
 pub fn daemon_marker(instance: &str) -> String {

@@ -150,8 +150,12 @@ async fn status(watcher: &mut Client) -> Value {
     serde_json::from_slice(&watcher.message().await.payload).expect("JSON")
 }
 
+/// Waits until the daemon says that it works: it hears and commits.
 async fn online(watcher: &mut Client, started_at: Instant) {
-    let status = status(watcher).await;
+    let mut status = status(watcher).await;
+    while status["state"] == "offline" {
+        status = self::status(watcher).await;
+    }
     assert_eq!(status["state"], "online");
     let since = DateTime::parse_from_rfc3339(status["since"].as_str().expect("text"));
     let since = since.expect("an instant").to_utc();

@@ -2,8 +2,8 @@
 
 use std::ffi::OsStr;
 use std::fmt::Display;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -57,6 +57,8 @@ pub struct Installation {
     pub folder: TempDir,
     /// Where phones find the broker.
     pub port: u16,
+    /// Where it answers HTTP.
+    pub http: u16,
     /// The local time minus UTC, in hours.
     offset: i64,
 }
@@ -77,16 +79,16 @@ impl Installation {
         // Around two in the morning, local time.
         let offset = (2 - i64::from(clock::now().hour()) + 12).rem_euclid(24) - 12;
         let folder = tempfile::tempdir().expect("a folder");
-        let this = Self { folder, port, offset };
+        let http = quiet_port();
+        let this = Self { folder, port, http, offset };
         // The signs of these zones are the other way round.
         let zone = format!("Etc/GMT{:+}", -offset);
         this.write(
             "nightrun.toml",
             &format!(
                 "[database]\nurl = \"sqlite:{}\"\n[broker]\n{broker}\n[http]\nlisten = \
-                 \"127.0.0.1:{}\"\n[[contract]]\nid = \"default\"\ntime_zone = \"{zone}\"\n",
+                 \"127.0.0.1:{http}\"\n[[contract]]\nid = \"default\"\ntime_zone = \"{zone}\"\n",
                 this.path("nightrun.db").display(),
-                quiet_port(),
             ),
         );
         this
@@ -204,9 +206,39 @@ impl Installation {
         daemon
     }
 
+    /// What it answers to a request: the status code, and the body.
+    pub fn get(&self, path: &str) -> (u16, Value) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.http)).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        let code = head.split(' ').nth(1).expect("a status").parse().expect("a number");
+        (code, serde_json::from_str(body).expect("JSON"))
+    }
+
+    /// Waits until `/readyz` answers so; what it says.
+    pub async fn until_ready_is(&self, code: u16) -> Value {
+        let mut answer = self.get("/readyz");
+        let give_up_at = Tick::now() + PATIENCE;
+        while answer.0 != code {
+            assert!(Tick::now() < give_up_at, "{answer:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            answer = self.get("/readyz");
+        }
+        answer.1
+    }
+
     /// Starts the daemon.
     pub fn spawn(&self) -> Daemon {
-        let mut child = self.command(["serve"]).spawn().expect("it starts");
+        Self::spawned(&mut self.command(["serve"]))
+    }
+
+    /// Starts the daemon by this command.
+    pub fn spawned(command: &mut Command) -> Daemon {
+        let mut child = command.spawn().expect("it starts");
         let log = Arc::new(Log::default());
         let lines = BufReader::new(child.stderr.take().expect("its log")).lines();
         let reader = Arc::clone(&log);
@@ -307,7 +339,10 @@ impl Log {
                 return *at;
             }
             let left = give_up_at.saturating_duration_since(Tick::now());
-            assert!(!lines.1 && !left.is_zero(), "{words:?} was not logged: {:#?}", lines.0);
+            if lines.1 || left.is_zero() {
+                drop(lines);
+                panic!("{words:?} was not logged");
+            }
             lines = self.news.wait_timeout(lines, left).expect("no panic").0;
         }
     }

@@ -132,7 +132,7 @@ pub async fn next_message(inbound: &mut mpsc::Receiver<Inbound>) -> Message {
     loop {
         match within("a message", inbound.recv()).await.expect("the session runs") {
             Inbound::Message(message) => return message,
-            Inbound::CaughtUp | Inbound::Lost => {}
+            Inbound::Connected { .. } | Inbound::CaughtUp { .. } | Inbound::Lost => {}
         }
     }
 }
@@ -143,8 +143,8 @@ pub async fn until_caught_up(inbound: &mut mpsc::Receiver<Inbound>) -> Vec<Messa
     loop {
         match within("the backlog's end", inbound.recv()).await.expect("the session runs") {
             Inbound::Message(message) => messages.push(message),
-            Inbound::CaughtUp => return messages,
-            Inbound::Lost => {}
+            Inbound::CaughtUp { .. } => return messages,
+            Inbound::Connected { .. } | Inbound::Lost => {}
         }
     }
 }

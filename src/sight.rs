@@ -1,0 +1,240 @@
+//! Whether the daemon hears the broker, and each contract's phones (R25).
+//!
+//! While it does not, silence proves nothing. It is told what was heard, each time with the instant;
+//! what that means for visits and alerts is for others to say. Reads no clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::TimeDelta;
+
+use crate::domain::alert::Sight;
+use crate::domain::instant::Instant;
+use crate::domain::refs::ContractId;
+
+/// The broker may be away so long before anybody is told.
+pub const DEAF_FOR: TimeDelta = TimeDelta::seconds(60);
+/// Phones may be silent so long, although visits of several runs are waited for.
+pub const PHONES_SILENT_FOR: TimeDelta = TimeDelta::minutes(20);
+
+/// What is not heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deaf {
+    /// There is no session with the broker, or what it had kept has not been read.
+    Broker,
+    /// None of the contract's phones.
+    Phones,
+}
+
+/// Why a contract's silence proves nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blindness {
+    /// What is not heard.
+    pub deaf: Deaf,
+    /// When it was heard last, if ever.
+    pub heard_at: Option<Instant>,
+    /// When people are to be told.
+    pub due_at: Instant,
+}
+
+/// What the daemon hears.
+#[derive(Debug, Clone)]
+pub struct Sights {
+    /// When the broker was lost, if it is.
+    deaf_since: Option<Instant>,
+    /// Since when it is heard, if it is.
+    since: Instant,
+    phones: BTreeMap<ContractId, Phones>,
+}
+
+/// The phones of a contract.
+#[derive(Debug, Clone, Copy)]
+struct Phones {
+    heard_at: Option<Instant>,
+    /// When their silence became blindness, if it is.
+    deaf_since: Option<Instant>,
+    /// Since when silence proves something again.
+    since: Instant,
+    /// The silence has been looked into and is no blindness, unless more falls due.
+    looked_into: bool,
+}
+
+impl Phones {
+    fn heard(heard_at: Option<Instant>) -> Self {
+        Self { heard_at, deaf_since: None, since: Instant::MIN_UTC, looked_into: false }
+    }
+}
+
+impl Sights {
+    /// Hears nothing yet. `heard` says when a phone of each contract was heard last.
+    #[must_use]
+    pub fn starting(now: Instant, heard: BTreeMap<ContractId, Instant>) -> Self {
+        let phones = heard.into_iter().map(|(contract, at)| (contract, Phones::heard(Some(at))));
+        Self { deaf_since: Some(now), since: now, phones: phones.collect() }
+    }
+
+    /// Hears everything since then.
+    #[must_use]
+    pub fn seeing(since: Instant) -> Self {
+        Self { deaf_since: None, since, phones: BTreeMap::new() }
+    }
+
+    /// The broker is lost, or what it has is not known. False if that was so before.
+    pub fn lose_broker(&mut self, now: Instant) -> bool {
+        let heard = self.deaf_since.is_none();
+        self.deaf_since.get_or_insert(now);
+        heard
+    }
+
+    /// Everything that the broker had kept has been read.
+    pub fn hear_broker(&mut self, now: Instant) {
+        (self.deaf_since, self.since) = (None, now);
+    }
+
+    /// Phones of these contracts have been heard. Returns the contracts that were blind for want of
+    /// them.
+    pub fn hear_phones(
+        &mut self,
+        contracts: &BTreeSet<ContractId>,
+        now: Instant,
+    ) -> Vec<ContractId> {
+        let mut again = Vec::new();
+        for contract in contracts {
+            let phones = self.phones_of(contract);
+            (phones.heard_at, phones.looked_into) = (Some(now), false);
+            if phones.deaf_since.take().is_some() {
+                phones.since = now;
+                again.push(contract.clone());
+            }
+        }
+        again
+    }
+
+    /// Whether the contract's phones are so silent that it may be blindness: to be looked into once,
+    /// and again when something falls due.
+    #[must_use]
+    pub fn may_be_deaf(&self, contract: &ContractId, falls_due: bool, now: Instant) -> bool {
+        let phones = self.phones.get(contract).copied().unwrap_or(Phones::heard(None));
+        phones.deaf_since.is_none()
+            && (falls_due || !phones.looked_into)
+            && phones.heard_at.is_none_or(|heard_at| now - heard_at >= PHONES_SILENT_FOR)
+    }
+
+    /// The silence of the contract's phones has been looked into: it is blindness, or not.
+    pub fn looked_into(&mut self, contract: &ContractId, deaf: bool, now: Instant) {
+        let phones = self.phones_of(contract);
+        phones.looked_into = true;
+        phones.deaf_since = deaf.then_some(now);
+    }
+
+    /// The machine's clock was stepped by so much: every silence is as long as it was.
+    pub fn step(&mut self, by: TimeDelta) {
+        let stepped = |at: Instant| at.checked_add_signed(by).unwrap_or(at);
+        self.deaf_since = self.deaf_since.map(stepped);
+        for phones in self.phones.values_mut() {
+            phones.heard_at = phones.heard_at.map(stepped);
+            phones.deaf_since = phones.deaf_since.map(stepped);
+        }
+    }
+
+    fn phones_of(&mut self, contract: &ContractId) -> &mut Phones {
+        self.phones.entry(contract.clone()).or_insert(Phones::heard(None))
+    }
+
+    /// Whether the broker is heard.
+    #[must_use]
+    pub fn broker(&self) -> Sight {
+        match self.deaf_since {
+            Some(_) => Sight::Blind,
+            None => Sight::Seeing { since: self.since },
+        }
+    }
+
+    /// Whether alerts of the contract may rest on nobody having come.
+    #[must_use]
+    pub fn of(&self, contract: &ContractId) -> Sight {
+        let phones = self.phones.get(contract);
+        if self.deaf_since.is_some() || phones.is_some_and(|phones| phones.deaf_since.is_some()) {
+            return Sight::Blind;
+        }
+        let since = phones.map_or(self.since, |phones| phones.since.max(self.since));
+        Sight::Seeing { since }
+    }
+
+    /// The contract's blindness, if it is blind.
+    #[must_use]
+    pub fn blindness(&self, contract: &ContractId) -> Option<Blindness> {
+        if let Some(since) = self.deaf_since {
+            let (heard_at, due_at) = (Some(since), since + DEAF_FOR);
+            return Some(Blindness { deaf: Deaf::Broker, heard_at, due_at });
+        }
+        let phones = self.phones.get(contract)?;
+        let due_at = phones.deaf_since?;
+        Some(Blindness { deaf: Deaf::Phones, heard_at: phones.heard_at, due_at })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::instant::parse_instant;
+
+    fn night() -> Instant {
+        parse_instant("2019-02-05T02:00:00Z").unwrap()
+    }
+
+    fn minutes(count: i64) -> TimeDelta {
+        TimeDelta::minutes(count)
+    }
+
+    #[test]
+    fn the_broker_decides_for_everybody() {
+        let (t, a) = (night(), "a".parse().unwrap());
+        let mut sights = Sights::starting(t, BTreeMap::new());
+        assert_eq!((sights.broker(), sights.of(&a)), (Sight::Blind, Sight::Blind));
+        let due_at = t + TimeDelta::seconds(60);
+        let blindness = Blindness { deaf: Deaf::Broker, heard_at: Some(t), due_at };
+        assert_eq!(sights.blindness(&a), Some(blindness));
+        assert!(!sights.lose_broker(t + minutes(1)), "it was lost before");
+        assert_eq!(sights.blindness(&a), Some(blindness), "and since then");
+        sights.hear_broker(t + minutes(2));
+        assert_eq!(sights.of(&a), Sight::Seeing { since: t + minutes(2) });
+        assert_eq!(sights.blindness(&a), None);
+        assert!(sights.lose_broker(t + minutes(3)));
+        assert_eq!(sights.of(&a), Sight::Blind);
+    }
+
+    #[test]
+    fn silent_phones_decide_for_their_contract() {
+        let (t, a, b) = (night(), "a".parse().unwrap(), "b".parse().unwrap());
+        let mut sights = Sights::seeing(t);
+        let heard = BTreeSet::from([ContractId::clone(&a)]);
+        sights.hear_phones(&heard, t);
+        assert!(!sights.may_be_deaf(&a, true, t + minutes(19)), "not silent for long");
+        assert!(sights.may_be_deaf(&a, false, t + minutes(20)));
+        assert!(sights.may_be_deaf(&b, false, t), "never heard");
+        sights.looked_into(&a, false, t + minutes(20));
+        assert!(!sights.may_be_deaf(&a, false, t + minutes(21)), "looked into");
+        assert!(sights.may_be_deaf(&a, true, t + minutes(21)), "but something falls due");
+        sights.looked_into(&a, true, t + minutes(21));
+        assert!(!sights.may_be_deaf(&a, true, t + minutes(22)), "known");
+        assert_eq!(sights.of(&a), Sight::Blind);
+        assert_eq!(sights.of(&b), Sight::Seeing { since: t });
+        let due_at = t + minutes(21);
+        let blindness = Blindness { deaf: Deaf::Phones, heard_at: Some(t), due_at };
+        assert_eq!(sights.blindness(&a), Some(blindness));
+        let again = sights.hear_phones(&heard, t + minutes(30));
+        assert_eq!(again.as_slice(), std::slice::from_ref(&a));
+        assert_eq!(sights.of(&a), Sight::Seeing { since: t + minutes(30) });
+        assert!(sights.hear_phones(&heard, t + minutes(31)).is_empty());
+    }
+
+    #[test]
+    fn a_stepped_clock_makes_no_silence() {
+        let (t, a) = (night(), "a".parse().unwrap());
+        let mut sights = Sights::seeing(t);
+        sights.hear_phones(&BTreeSet::from([ContractId::clone(&a)]), t);
+        sights.step(minutes(60));
+        assert!(!sights.may_be_deaf(&a, true, t + minutes(79)));
+        assert!(sights.may_be_deaf(&a, true, t + minutes(80)));
+    }
+}

@@ -1,0 +1,186 @@
+//! What the daemon says while it cannot hear, and when it hears again (R25), with the clock in the
+//! test's hand.
+
+#![allow(clippy::unwrap_used, dead_code, reason = "a test may, and needs not all of the house")]
+
+#[path = "support/house.rs"]
+mod house;
+
+use chrono::TimeDelta;
+use house::{House, minutes, ten_at_night};
+use nightrun::blindness::BlindWatch;
+use nightrun::domain::instant::Instant;
+use nightrun::sight::Sights;
+use nightrun::wire::alert::AlertMessage;
+
+/// A night in which a carer comes now and then.
+struct Night {
+    house: House,
+    sights: Sights,
+    blind: BlindWatch,
+}
+
+impl Night {
+    /// Visits with their runs, so many minutes after ten.
+    async fn with(visits: &[(&str, &str, i64)]) -> Self {
+        let house = House::new().await;
+        let t = ten_at_night();
+        for (visit, run, after) in visits {
+            let run = Some(*run).filter(|run| !run.is_empty());
+            house.import(visit, run, t + minutes(*after), t).await;
+        }
+        house.apply(t).await;
+        Self { house, sights: Sights::seeing(Instant::MIN_UTC), blind: BlindWatch::default() }
+    }
+
+    async fn come(&mut self, visit: &str, after: i64) {
+        self.house.check_in(&mut self.sights, visit, at(after)).await;
+    }
+
+    /// What is said at that minute, one line each.
+    async fn look(&mut self, after: i64) -> Vec<String> {
+        self.look_at(at(after)).await
+    }
+
+    async fn look_at(&mut self, now: Instant) -> Vec<String> {
+        self.house.look(&mut self.sights, &mut self.blind, now).await;
+        self.house.said().await.iter().map(line).collect()
+    }
+}
+
+fn at(after: i64) -> Instant {
+    ten_at_night() + minutes(after)
+}
+
+fn line(message: &AlertMessage) -> String {
+    let due = (message.due_at - ten_at_night()).num_minutes();
+    let about: Vec<&str> = message
+        .visit_ref
+        .iter()
+        .chain(&message.visits_at_risk)
+        .map(nightrun::domain::refs::VisitRef::as_str)
+        .collect();
+    let unconfirmed = if message.unconfirmed { " unconfirmed" } else { "" };
+    format!("{} {} {due} [{}]{unconfirmed}", message.kind, message.state, about.join(" "))
+}
+
+/// What is left of the backlog makes it short staffed after its deadline was dealt with.
+#[tokio::test]
+async fn what_comes_to_hold_while_it_cannot_hear_is_told_when_it_can() {
+    let mut night = Night::with(&[]).await;
+    night.house.import_for(2, "V-1", Some("A"), at(90), at(0)).await;
+    night.house.apply(at(0)).await;
+    assert_eq!(night.look(150).await, ["missed open 150 [V-1]"]);
+    night.sights.lose_broker(at(151));
+    night.come("V-1", 152).await;
+    let over_and_blind = ["missed resolved 150 [V-1]", "monitoring_blind open 152 [V-1]"];
+    assert_eq!(night.look(152).await, over_and_blind);
+    night.sights.hear_broker(at(153));
+    let told = ["short_staffed open 150 [V-1] unconfirmed", "monitoring_blind resolved 152 []"];
+    assert_eq!(night.look(153).await, told);
+    let nothing: [&str; 0] = [];
+    assert_eq!(night.look(154).await, nothing, "it is said once");
+}
+
+#[tokio::test]
+async fn a_broker_that_is_away_is_one_alert_with_the_visits_at_risk() {
+    let mut night =
+        Night::with(&[("V-1", "A", 90), ("V-2", "B", 95), ("V-3", "A", 100), ("V-4", "B", 300)])
+            .await;
+    night.come("V-3", 89).await;
+    night.sights.lose_broker(at(90));
+    let nothing: [&str; 0] = [];
+    assert_eq!(night.look_at(at(91) - TimeDelta::microseconds(1)).await, nothing, "not for 60 s");
+    assert_eq!(night.look(91).await, ["monitoring_blind open 91 []"]);
+    assert_eq!(night.look(104).await, nothing, "nothing new");
+    assert_eq!(night.look(105).await, ["monitoring_blind open 91 [V-1]"]);
+    assert_eq!(night.look(110).await, ["monitoring_blind open 91 [V-1 V-2]"]);
+    assert_eq!(night.look(150).await, nothing, "no late, no missed: one alert is enough");
+    // What the broker had kept is read first.
+    night.come("V-2", 151).await;
+    assert_eq!(night.look(152).await, ["monitoring_blind open 91 [V-1]"]);
+    night.sights.hear_broker(at(153));
+    assert_eq!(
+        night.look(153).await,
+        ["missed open 150 [V-1] unconfirmed", "monitoring_blind resolved 91 []"]
+    );
+    assert_eq!(night.look(160).await, nothing, "once");
+    assert_eq!(
+        night.look(315).await,
+        ["overdue_checkout open 185 [V-2]", "tolerance open 315 [V-4]"],
+        "as on any night"
+    );
+}
+
+#[tokio::test]
+async fn an_alert_that_a_killed_daemon_left_open_is_taken_up() {
+    let mut night = Night::with(&[("V-1", "A", 90)]).await;
+    night.sights.lose_broker(at(80));
+    assert_eq!(night.look(81).await, ["monitoring_blind open 81 []"]);
+    // Another process begins, and hears nothing either.
+    night.sights = Sights::starting(at(110), std::collections::BTreeMap::new());
+    night.blind = BlindWatch::default();
+    let nothing: [&str; 0] = [];
+    assert_eq!(night.look_at(at(110) + TimeDelta::seconds(30)).await, nothing);
+    assert_eq!(night.look(111).await, ["monitoring_blind open 81 [V-1]"], "the same one");
+    // And another, which hears.
+    night.blind = BlindWatch::default();
+    night.sights.hear_broker(at(112));
+    assert_eq!(
+        night.look(112).await,
+        ["tolerance open 105 [V-1] unconfirmed", "monitoring_blind resolved 81 []"]
+    );
+}
+
+#[tokio::test]
+async fn outside_service_hours_nobody_is_told_but_nothing_is_claimed_either() {
+    let mut night = Night::with(&[("V-1", "A", 10)]).await;
+    night.sights.lose_broker(at(-60));
+    let nothing: [&str; 0] = [];
+    assert_eq!(night.look(30).await, nothing, "22:30");
+    assert_eq!(night.look(60).await, ["monitoring_blind open 60 [V-1]"], "23:00");
+    assert_eq!(night.look(60 * 10).await, nothing, "it does not end with the service hours");
+    night.sights.hear_broker(at(60 * 10 + 1));
+    assert_eq!(
+        night.look(60 * 10 + 1).await,
+        ["missed open 70 [V-1] unconfirmed", "monitoring_blind resolved 60 []"]
+    );
+}
+
+#[tokio::test]
+async fn phones_that_are_all_silent_while_two_runs_are_waited_for_are_blindness() {
+    let mut night =
+        Night::with(&[("V-1", "A", 90), ("V-2", "A", 92), ("V-3", "B", 100), ("V-4", "", 101)])
+            .await;
+    night.come("V-4", 88).await;
+    assert_eq!(night.look(105).await, ["tolerance open 105 [V-1]"], "phones were heard at 88");
+    assert_eq!(night.look(108).await, ["tolerance open 107 [V-2]"], "one run");
+    assert_eq!(night.look(115).await, ["monitoring_blind open 115 [V-3]"], "two runs");
+    let nothing: [&str; 0] = [];
+    assert_eq!(night.look(119).await, nothing);
+    assert_eq!(night.look(122).await, ["monitoring_blind open 115 [V-1 V-2 V-3]"], "late is held");
+    night.come("V-2", 125).await;
+    let mut said = night.look(125).await;
+    said.sort();
+    assert_eq!(
+        said,
+        [
+            "late open 120 [V-1] unconfirmed",
+            "monitoring_blind resolved 115 []",
+            "tolerance open 115 [V-3] unconfirmed",
+            "tolerance resolved 105 [V-1]",
+            "tolerance resolved 107 [V-2]",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn one_run_that_nobody_works_is_no_blindness() {
+    let mut night = Night::with(&[("V-1", "A", 90), ("V-2", "A", 92), ("V-3", "", 95)]).await;
+    let mut said = night.look(110).await;
+    said.sort();
+    assert_eq!(
+        said,
+        ["tolerance open 105 [V-1]", "tolerance open 107 [V-2]", "tolerance open 110 [V-3]"]
+    );
+}
