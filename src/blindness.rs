@@ -9,16 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 use tracing::{error, info};
 
-use crate::caseload::{self, Caseload, alert_id, to_publish};
+use crate::caseload::{self, Case, Caseload, alert_id, to_publish};
 use crate::config::Contracts;
 use crate::domain::alert::{AlertKind, Resolution, is_awaited};
 use crate::domain::calendar::Night;
 use crate::domain::instant::Instant;
 use crate::domain::policy::Contract;
 use crate::domain::refs::{ContractId, RunRef, VisitRef};
+use crate::domain::visit::Visit;
 use crate::domain::wording;
 use crate::sight::{Blindness, Deaf, Sights};
-use crate::store::alerts::{About, Said, ToSave};
+use crate::store::alerts::{About, Said, StoredAlert, ToSave};
 use crate::store::{Db, StoreError, alerts, cases, outbox};
 use crate::wire::alert::{AlertMessage, State};
 
@@ -157,12 +158,26 @@ async fn at_risk(
     let caseload = caseload::load(db, contracts, &keys).await?;
     let mut at_risk = Vec::new();
     for case in caseload.values() {
-        let visits = case.reconcile(now).visits;
-        let awaited = visits.into_iter().filter(|visit| is_awaited(visit, contract, now));
+        let awaited = awaited(case, now).into_iter();
         at_risk.extend(awaited.map(|visit| (visit.planned_start, visit.visit_ref)));
     }
     at_risk.sort();
     Ok(at_risk)
+}
+
+/// The visits to which somebody should have come, and of which it has not been said that they are
+/// missed.
+fn awaited(case: &Case, now: Instant) -> Vec<Visit> {
+    let is_said = |visit: &Visit| {
+        case.alerts().iter().any(|StoredAlert { alert, .. }| {
+            matches!(alert.kind, AlertKind::Missed | AlertKind::ShortStaffed)
+                && alert.resolved.is_none()
+                && visit.is_named(&alert.visit_ref)
+        })
+    };
+    let mut visits = case.reconcile(now).visits;
+    visits.retain(|visit| is_awaited(visit, &case.contract, now) && !is_said(visit));
+    visits
 }
 
 /// Finds out of which contracts the phones are silent because the daemon cannot hear them: visits of
@@ -186,8 +201,7 @@ pub async fn look_into_silence(
         let night = contract.night_of(now);
         let mut runs: BTreeSet<RunRef> = BTreeSet::new();
         for (_, case) in of_contract().filter(|(key, _)| key.night == night) {
-            let visits = case.reconcile(now).visits;
-            let awaited = visits.into_iter().filter(|visit| is_awaited(visit, contract, now));
+            let awaited = awaited(case, now).into_iter();
             runs.extend(awaited.filter_map(|visit| visit.plan.as_ref()?.visit.run.clone()));
         }
         for kind in [AlertKind::Tolerance, AlertKind::Late] {

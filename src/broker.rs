@@ -5,26 +5,39 @@
 //! people's topics) is routed as any broker does. Sessions and retained messages are kept in memory
 //! only, so they end with the process; evidence is in the database before anyone is told.
 //!
-//! It speaks MQTT 3.1.1 and 5 on one port, without TLS and without users: it listens on the loopback
-//! interface or not at all.
+//! It speaks MQTT 3.1.1 and 5: without TLS on the loopback interface only, and with TLS to anyone
+//! whom its users file knows. Without such a file everybody on this machine is let in.
 
+mod access;
+mod front;
 mod intake;
+mod known;
+mod reread;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mqtt5::broker::config::{
     AuthConfig, BrokerConfig, RateLimitConfig, StorageBackend, StorageConfig,
 };
-use mqtt5::broker::{BrokerShutdownHandle, MqttBroker};
+use mqtt5::broker::{AuthProvider, BrokerShutdownHandle, MqttBroker};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
+use crate::config::ListenTls;
 use crate::message::Inbound;
+use crate::tls::TlsError;
+use crate::users::{Users, UsersError};
+use access::Access;
+use front::{Certificate, Front};
 use intake::Intake;
+use reread::Reread;
+
+pub use access::Own;
 
 /// Clients that may be connected at one time.
 pub const CLIENTS_MAX: usize = 1_000;
@@ -47,62 +60,119 @@ pub const COMMIT_SECONDS_MAX: u64 = 60;
 /// The longest that a stop waits for the connections to end.
 const STOP_SECONDS_MAX: u64 = 10;
 
+/// What the broker is to do.
+pub struct Options {
+    /// Where it listens without TLS; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Where and how it listens with TLS, if it does.
+    pub tls: Option<ListenTls>,
+    /// The file of its users. Without one it lets everybody in.
+    pub users_file: Option<PathBuf>,
+    /// The daemon's own connection.
+    pub own: Own,
+}
+
 /// Why the embedded broker does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
-    /// Anyone who reaches it may speak to it, so only this machine may reach it.
+    /// Without TLS others could read along, so only this machine may reach it.
     #[error(
-        "broker.listen is {0}, which other machines can reach, and the embedded broker lets everyone \
-         in; set broker.listen to 127.0.0.1 and a port, or broker.url to a broker that knows its \
-         users"
+        "broker.listen is {0}, which other machines can reach, without TLS; set broker.listen to \
+         127.0.0.1 and a port, and broker.tls_listen for other machines"
     )]
     NotLoopback(SocketAddr),
+    /// Anyone who reaches it may speak to it.
+    #[error("broker.tls_listen needs users: set broker.users_file as well")]
+    NoUsers,
     /// Another program has the port.
     #[error(
-        "another program listens on {0}; stop it, or set broker.listen to a free port (or broker.url \
+        "another program listens on {address}; stop it, or set {key} to a free port (or broker.url \
          to that program, if it is the broker that you want)"
     )]
-    InUse(SocketAddr),
+    InUse {
+        /// What sets the address.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+    },
     /// The address cannot be listened on.
-    #[error("cannot listen on {0}: {1}; set broker.listen to an address of this machine")]
-    Listen(SocketAddr, #[source] io::Error),
+    #[error("cannot listen on {address}: {error}; set {key} to an address of this machine")]
+    Listen {
+        /// What sets the address.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The certificate or its key is of no use.
+    #[error("broker.tls_cert_file or broker.tls_key_file is of no use: {0}")]
+    Certificate(#[from] TlsError),
+    /// The users are of no use.
+    #[error("broker.users_file is of no use: {0}")]
+    Users(#[from] UsersError),
     /// The broker itself failed.
     #[error("the embedded broker did not start: {0}")]
     Start(String),
 }
 
+impl BrokerError {
+    fn listen(key: &'static str, address: SocketAddr, error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::AddrInUse {
+            Self::InUse { key, address }
+        } else {
+            Self::Listen { key, address, error }
+        }
+    }
+}
+
 /// The running broker. Dropping it stops it without waiting.
 pub struct EmbeddedBroker {
     address: SocketAddr,
+    tls_address: Option<SocketAddr>,
     intake: Arc<Intake>,
     shutdown: BrokerShutdownHandle,
     task: JoinHandle<()>,
+    /// What ends with the broker.
+    _beside: JoinSet<()>,
 }
 
-/// Starts a broker on `listen` (port 0 takes any free one), which hands events and the states of
-/// devices to `inbound`. It has no backlog, so it has caught up at once (R25).
+/// Starts a broker, which hands events and the states of devices to `inbound`. It has no backlog,
+/// so it has caught up at once (R25).
 pub async fn start(
-    listen: SocketAddr,
+    options: Options,
     inbound: mpsc::Sender<Inbound>,
 ) -> Result<EmbeddedBroker, BrokerError> {
+    let Options { listen, tls, users_file, own } = options;
     if !listen.ip().is_loopback() {
         return Err(BrokerError::NotLoopback(listen));
     }
-    // The broker says why it cannot listen only in prose: ask first.
-    match TcpListener::bind(listen) {
-        Ok(listener) => drop(listener),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            return Err(BrokerError::InUse(listen));
-        }
-        Err(error) => return Err(BrokerError::Listen(listen, error)),
+    if tls.is_some() && users_file.is_none() {
+        return Err(BrokerError::NoUsers);
     }
-    let intake = Arc::new(Intake::new(inbound.clone()));
-    let mut broker = MqttBroker::with_config(config(listen, Arc::clone(&intake)))
+    let users = users_file.as_deref().map(Users::read_if_there).transpose()?;
+    if users.as_ref().is_some_and(|users| users.names().len() == 0) {
+        tracing::warn!("nobody is in broker.users_file: `nightrun user add` adds users");
+    }
+    let access = Arc::new(Access::new(own, users));
+    let intake = Arc::new(Intake::new(inbound.clone(), Arc::clone(&access)));
+    // The broker says why it cannot listen only in prose: ask first.
+    TcpListener::bind(listen)
+        .map_err(|error| BrokerError::listen("broker.listen", listen, error))?;
+    let broker = MqttBroker::with_config(config(listen, Arc::clone(&intake)))
         .await
         .map_err(|error| BrokerError::Start(error.to_string()))?;
+    let mut broker = broker.with_auth_provider(Arc::clone(&access) as Arc<dyn AuthProvider>);
     intake.serves(broker.router());
     let address =
         broker.local_addr().ok_or_else(|| BrokerError::Start("it has no address".to_owned()))?;
+    let certificate = tls.map(Certificate::read).transpose()?.map(Arc::new);
+    let front = match &certificate {
+        Some(certificate) => Some(Front::bind(Arc::clone(certificate), address).await?),
+        None => None,
+    };
+    let tls_address = front.as_ref().map(Front::local_addr);
+    let reread = Reread { users_file, certificate, access, router: broker.router() };
     let shutdown = broker.shutdown_handle();
     let mut ready = broker.ready_receiver();
     let task = tokio::spawn(async move {
@@ -115,9 +185,16 @@ pub async fn start(
         return Err(BrokerError::Start("it stopped at once; the log says why".to_owned()));
     }
     tracing::info!(%address, "the embedded broker listens");
+    let mut beside = JoinSet::new();
+    beside.spawn(reread.run());
+    if let Some(front) = front {
+        let address = front.local_addr();
+        tracing::info!(%address, "the embedded broker listens with TLS");
+        beside.spawn(front.run());
+    }
     // An error means that the writer is gone, and the daemon about to stop.
     let _ = inbound.send(Inbound::CaughtUp { as_of: None }).await;
-    Ok(EmbeddedBroker { address, intake, shutdown, task })
+    Ok(EmbeddedBroker { address, tls_address, intake, shutdown, task, _beside: beside })
 }
 
 impl EmbeddedBroker {
@@ -125,6 +202,12 @@ impl EmbeddedBroker {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens with TLS, if it does.
+    #[must_use]
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.tls_address
     }
 
     /// Hands nothing more to the writer, whose channel then ends; what was handed on is still
@@ -156,6 +239,7 @@ fn config(listen: SocketAddr, intake: Arc<Intake>) -> BrokerConfig {
         .with_backend(StorageBackend::Memory)
         .with_max_queued_messages_per_client(QUEUED_PER_CLIENT_MAX)
         .with_max_queued_bytes_per_client(QUEUED_BYTES_PER_CLIENT_MAX);
+    // Who is let in is not decided here, but by what takes its place.
     let mut auth = AuthConfig::new().with_allow_anonymous(true);
     auth.rate_limit = RateLimitConfig { enabled: false, ..RateLimitConfig::default() };
     BrokerConfig::new()
@@ -169,4 +253,9 @@ fn config(listen: SocketAddr, intake: Arc<Intake>) -> BrokerConfig {
         .with_storage(storage)
         .with_auth(auth)
         .with_event_handler(intake)
+}
+
+/// What the lock guards is whole after each statement: a panic elsewhere leaves it usable.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,6 +9,7 @@ pub mod replay;
 pub mod report;
 pub mod serve;
 pub mod simulate;
+pub mod user;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -43,6 +44,9 @@ enum Command {
     Report(report::Arguments),
     /// Accounts for every message of a night: status 0 if everything agrees, 1 if not.
     Ledger(ledger::Arguments),
+    /// The users of the embedded broker, in the file of its configuration.
+    #[command(subcommand)]
+    User(user::Command),
     /// Applies the rules to files: no daemon, no database, no network.
     Replay(Box<replay::Arguments>),
     /// Plays carers against a running daemon over MQTT; knows the truth and checks it.
@@ -71,13 +75,14 @@ impl Cli {
         let settings = settings(self.config.as_deref(), broker)?;
         match self.command {
             Command::Check => check::run(&settings),
+            Command::User(command) => user::run(&command, &settings),
             Command::Replay(arguments) => replay::run(&arguments, &settings),
             Command::Demo => block_on(demo::run()),
             Command::Serve => block_on(serve::run(&settings)),
             Command::Import(arguments) => block_on(import::run(&arguments, &settings)),
             Command::Report(arguments) => block_on(report::run(&arguments, &settings)),
-            Command::Ledger(arguments) => return block_on(ledger::run(&arguments, &settings)),
             Command::Simulate(arguments) => block_on(simulate::run(&arguments, &settings)),
+            Command::Ledger(arguments) => return block_on(ledger::run(&arguments, &settings)),
         }?;
         Ok(ExitCode::SUCCESS)
     }

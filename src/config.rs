@@ -4,6 +4,7 @@
 //! told of all of them at once, each with its place and what would be right. An unknown key is a
 //! mistake. Never shows a secret.
 
+mod broker;
 mod contracts;
 mod explain;
 mod keys;
@@ -79,10 +80,14 @@ pub struct BrokerSettings {
 pub enum BrokerKind {
     /// The one inside the daemon.
     Embedded {
-        /// Where it listens: a loopback address, since it has neither users nor TLS.
+        /// Where it listens without TLS: a loopback address.
         listen: SocketAddr,
+        /// Where and how it listens with TLS, if it does. Only with users.
+        tls: Option<ListenTls>,
+        /// The file of its users. Without one everybody who reaches it is let in.
+        users_file: Option<PathBuf>,
     },
-    /// Another one, over plain MQTT.
+    /// Another one.
     External {
         /// Its name or address; an IPv6 address without brackets.
         host: String,
@@ -92,7 +97,40 @@ pub enum BrokerKind {
         username: Option<String>,
         /// The password; only with a user name.
         password: Option<Secret>,
+        /// How TLS is spoken, if it is.
+        tls: Option<ClientTls>,
     },
+}
+
+/// How the embedded broker speaks TLS. The files are good when the settings are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenTls {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Its certificate, and those between it and the authority.
+    pub cert_file: PathBuf,
+    /// The certificate's private key.
+    pub key_file: PathBuf,
+}
+
+/// How the daemon speaks TLS with a broker elsewhere.
+#[derive(Clone)]
+pub struct ClientTls {
+    /// The authorities whom the daemon trusts; those of the machine if there is no file.
+    pub ca_file: Option<PathBuf>,
+    /// The certificate that the daemon shows, if it has one.
+    pub client_cert_file: Option<PathBuf>,
+    /// All of that, ready for use.
+    pub config: Arc<rustls::ClientConfig>,
+}
+
+impl fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientTls")
+            .field("ca_file", &self.ca_file)
+            .field("client_cert_file", &self.client_cert_file)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The night board and the API.

@@ -10,9 +10,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::broker::{self, EmbeddedBroker};
+use crate::broker::{self, EmbeddedBroker, Own};
 use crate::clock;
-use crate::config::{BrokerKind, Secret, Settings};
+use crate::config::{BrokerKind, Settings};
 use crate::deliver;
 use crate::health::Health;
 use crate::hearing::Hearing;
@@ -180,22 +180,29 @@ async fn take_in(
     inbound: mpsc::Sender<Inbound>,
 ) -> anyhow::Result<(Intake, BrokerSession)> {
     let client_id = settings.broker.client_id.clone();
-    let session = |host, port, username, password: Option<&Secret>| BrokerSession {
-        host,
-        port,
-        username,
-        password: password.map(|password| password.expose().to_owned()),
-        instance: client_id.clone(),
-        client_id,
-    };
     match &settings.broker.kind {
-        BrokerKind::Embedded { listen } => {
-            let broker = broker::start(*listen, inbound).await?;
-            let at = broker.local_addr();
-            Ok((Intake::Embedded(broker), session(at.ip().to_string(), at.port(), None, None)))
+        BrokerKind::Embedded { listen, tls, users_file } => {
+            let own = Own::new(&client_id);
+            let options = broker::Options {
+                listen: *listen,
+                tls: tls.clone(),
+                users_file: users_file.clone(),
+                own: own.clone(),
+            };
+            let broker = broker::start(options, inbound).await?;
+            let session = own.session(broker.local_addr());
+            Ok((Intake::Embedded(broker), session))
         }
-        BrokerKind::External { host, port, username, password } => {
-            let session = session(host.clone(), *port, username.clone(), password.as_ref());
+        BrokerKind::External { host, port, username, password, tls } => {
+            let session = BrokerSession {
+                host: host.clone(),
+                port: *port,
+                username: username.clone(),
+                password: password.as_ref().map(|password| password.expose().to_owned()),
+                instance: client_id.clone(),
+                client_id,
+                tls: tls.as_ref().map(|tls| Arc::clone(&tls.config)),
+            };
             let (shutdown, stopping) = watch::channel(false);
             let of_task = session.clone();
             let task = tokio::spawn(async move { mqtt::run(&of_task, inbound, stopping).await });

@@ -71,9 +71,9 @@ pub mod http;
 pub mod heartbeat;
 pub mod daemon;
 pub mod replay;
+pub mod simulate;
 pub mod book;
 pub mod ledger;
-pub mod simulate;
 
 // What it talks through.
 pub mod backoff;
@@ -83,3 +83,5 @@ pub mod config;
 pub mod files;
 pub mod report;
 pub mod store;
+pub mod tls;
+pub mod users;

@@ -18,9 +18,11 @@ mod resume;
 mod trouble;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rumqttc::MqttOptions;
+use rumqttc::{MqttOptions, TlsConfiguration, Transport};
+use rustls::ClientConfig;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant as Tick, sleep};
 
@@ -67,6 +69,8 @@ pub struct BrokerSession {
     pub client_id: String,
     /// The daemon's name in its own topics.
     pub instance: String,
+    /// How TLS is spoken, if it is.
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 impl fmt::Debug for BrokerSession {
@@ -77,6 +81,7 @@ impl fmt::Debug for BrokerSession {
             .field("username", &self.username)
             .field("client_id", &self.client_id)
             .field("instance", &self.instance)
+            .field("tls", &self.tls.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -88,6 +93,10 @@ impl BrokerSession {
         options.set_keep_alive(KEEP_ALIVE_SECONDS);
         options.set_connect_timeout(Duration::from_secs(CONNECT_SECONDS_MAX));
         options.set_max_packet_size(Some(PACKET_BYTES_MAX));
+        if let Some(tls) = &self.tls {
+            let tls = TlsConfiguration::Rustls(Arc::clone(tls));
+            options.set_transport(Transport::tls_with_config(tls));
+        }
         match (&self.username, &self.password) {
             (Some(username), Some(password)) => {
                 options.set_credentials(username, password.clone().into_bytes());

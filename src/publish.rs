@@ -88,7 +88,7 @@ pub async fn run(
         let pause = trouble.pause(&mut backoff);
         let text = trouble.to_string();
         if had_worked || reported.as_ref() != Some(&text) {
-            let client_id = client_id(settings);
+            let client_id = client_id(&settings.client_id);
             let unsent = publisher.window.len();
             tracing::warn!(client_id, unsent, ?pause, "receipts and alerts wait: {text}");
             reported = Some(text);
@@ -109,8 +109,9 @@ pub async fn run(
     }
 }
 
-fn client_id(settings: &BrokerSession) -> String {
-    format!("{}-publish", settings.client_id)
+/// The client id of this connection of the daemon that has that client id.
+pub(crate) fn client_id(of_daemon: &str) -> String {
+    format!("{of_daemon}-publish")
 }
 
 /// Why a connection ended that was to go on, and whether the broker had answered anything on it.
@@ -242,7 +243,7 @@ impl Publisher<'_> {
     }
 
     fn build(&self) -> Result<(AsyncClient, EventLoop), ClientBuildError> {
-        let mut options = self.settings.options(&client_id(self.settings));
+        let mut options = self.settings.options(&client_id(&self.settings.client_id));
         options.set_clean_start(true);
         options.set_outgoing_inflight_upper_limit(IN_FLIGHT_MAX);
         // What is read together with the end of the connection is lost. Mosquitto answers a message

@@ -3,12 +3,10 @@
 
 mod support;
 
-use std::net::SocketAddr;
-
 use nightrun::broker::{self, BrokerError, EmbeddedBroker};
 use nightrun::message::Inbound;
 use rumqttc::{LastWill, MqttOptions, PublishOptions, QoS};
-use support::{Client, MosquittoPub, next_message, until_caught_up, within};
+use support::{Client, MosquittoPub, embedded, next_message, until_caught_up, within};
 use tokio::sync::mpsc;
 
 const EVENT: &str = "nightrun/v1/default/carer/ann/event";
@@ -16,8 +14,7 @@ const STATUS: &str = "nightrun/v1/default/device/unit/status";
 
 async fn start() -> (EmbeddedBroker, mpsc::Receiver<Inbound>) {
     let (sender, mut inbound) = mpsc::channel(16);
-    let listen = "127.0.0.1:0".parse().expect("an address");
-    let broker = broker::start(listen, sender).await.expect("it starts");
+    let broker = broker::start(embedded("127.0.0.1:0"), sender).await.expect("it starts");
     assert!(until_caught_up(&mut inbound).await.is_empty());
     (broker, inbound)
 }
@@ -172,15 +169,36 @@ async fn a_phone_that_comes_back_while_its_event_is_committed_is_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_daemons_client_ids_are_the_daemons_alone() {
+    let (broker, mut inbound) = start().await;
+    let port = broker.local_addr().port();
+    for version in ["mqttv311", "mqttv5"] {
+        for id in ["nightrun-test", "nightrun-test-publish"] {
+            let as_daemon = ["-V", version, "-i", id, "-t", EVENT, "-m", "spoof"];
+            assert!(!MosquittoPub::start(port, &as_daemon).succeeds().await);
+            let guessed = ["-u", "nightrun-test", "-P", "password"];
+            let guessed = [&as_daemon[..], &guessed].concat();
+            assert!(!MosquittoPub::start(port, &guessed).succeeds().await);
+        }
+    }
+    let other = MosquittoPub::start(port, &["-i", "nightrun", "-t", EVENT, "-m", "payload"]);
+    let message = next_message(&mut inbound).await;
+    assert_eq!(message.payload, b"payload");
+    message.ack.send();
+    assert!(other.succeeds().await);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_port_in_use_and_an_open_address_name_the_key_to_change() {
     let (broker, _inbound) = start().await;
     let (sender, _receiver) = mpsc::channel(1);
-    let taken = broker::start(broker.local_addr(), sender.clone()).await;
+    let taken = broker::start(embedded(&broker.local_addr().to_string()), sender.clone()).await;
     let error = taken.err().expect("the port is taken");
-    assert!(matches!(error, BrokerError::InUse(_)));
+    assert!(matches!(error, BrokerError::InUse { .. }));
     assert!(error.to_string().contains("broker.listen"));
-    let open: SocketAddr = "0.0.0.0:0".parse().expect("an address");
-    let error = broker::start(open, sender).await.err().expect("it is open to all");
+    let error =
+        broker::start(embedded("0.0.0.0:0"), sender).await.err().expect("it is open to all");
     assert!(matches!(error, BrokerError::NotLoopback(_)));
     broker.stop().await;
 }

@@ -11,7 +11,7 @@ use nightrun::mqtt::BrokerSession;
 use nightrun::publish::{self, Outcome, Outgoing};
 use nightrun::wire::status::DaemonStatus;
 use rumqttc::{BrokerSessionResumePolicy, MqttOptions, SessionMode};
-use support::{Client, Mosquitto, settings, within};
+use support::{Client, Mosquitto, embedded, settings, within};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -51,10 +51,11 @@ fn receipt(id: i64) -> Outgoing {
     Outgoing { id, topic: RECEIPT.to_owned(), payload, retain: false }
 }
 
-async fn receipts_arrive(port: u16) {
+async fn receipts_arrive(session: BrokerSession) {
+    let port = session.port;
     let mut phone = Client::connect(port, "phone").await;
     phone.subscribe(RECEIPT).await;
-    let mut publisher = Publisher::start(settings(port));
+    let mut publisher = Publisher::start(session.clone());
     for id in 1..=10 {
         publisher.send(id).await;
     }
@@ -81,7 +82,7 @@ async fn receipts_arrive(port: u16) {
     assert_eq!(board.message().await.payload, r#"{"state":"offline"}"#);
 
     // A kill leaves the will behind.
-    let publisher = Publisher::start(settings(port));
+    let publisher = Publisher::start(session);
     assert!(board.message().await.payload.starts_with(br#"{"state":"online""#));
     publisher.task.abort();
     assert_eq!(board.message().await.payload, r#"{"state":"offline"}"#);
@@ -90,15 +91,17 @@ async fn receipts_arrive(port: u16) {
 #[tokio::test(flavor = "multi_thread")]
 async fn receipts_arrive_through_mosquitto() {
     let broker = Mosquitto::start(&[]);
-    receipts_arrive(broker.port).await;
+    receipts_arrive(broker.settings()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn receipts_arrive_through_the_embedded_broker() {
     let (sender, _inbound) = mpsc::channel(16);
-    let listen = "127.0.0.1:0".parse().expect("an address");
-    let broker = broker::start(listen, sender).await.expect("it starts");
-    receipts_arrive(broker.local_addr().port()).await;
+    let options = embedded("127.0.0.1:0");
+    let own = options.own.clone();
+    let broker = broker::start(options, sender).await.expect("it starts");
+    let session = BrokerSession { instance: "test".to_owned(), ..own.session(broker.local_addr()) };
+    receipts_arrive(session).await;
     broker.stop().await;
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use mqtt5::QoS;
@@ -19,7 +19,8 @@ use mqtt5::packet::publish::PublishPacket;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::COMMIT_SECONDS_MAX;
+use super::access::{Access, Refusal};
+use super::{COMMIT_SECONDS_MAX, lock};
 use crate::clock;
 use crate::message::{Ack, Inbound, Message};
 use crate::mqtt::INTAKE;
@@ -29,6 +30,7 @@ use crate::wire::topic::DEVICE_STATUS_FILTER;
 pub(super) struct Intake {
     /// The writer's channel, until the intake closes.
     inbound: Mutex<Option<mpsc::Sender<Inbound>>>,
+    access: Arc<Access>,
     router: OnceLock<Arc<MessageRouter>>,
     wills: Mutex<Wills>,
 }
@@ -52,9 +54,10 @@ enum Committed {
 type Hook<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 impl Intake {
-    pub(super) fn new(inbound: mpsc::Sender<Inbound>) -> Self {
+    pub(super) fn new(inbound: mpsc::Sender<Inbound>, access: Arc<Access>) -> Self {
         Self {
             inbound: Mutex::new(Some(inbound)),
+            access,
             router: OnceLock::new(),
             wills: Mutex::new(Wills::new()),
         }
@@ -90,13 +93,9 @@ impl Intake {
             let room = inbound.reserve().await.ok()?;
             // Received now, and not while it waited: the writer relies on the order.
             let received_at = clock::now();
-            room.send(Inbound::Message(Message {
-                topic,
-                payload,
-                received_at,
-                retained: false,
-                ack,
-            }));
+            let retained = false;
+            let message = Message { topic, payload, received_at, retained, ack };
+            room.send(Inbound::Message(message));
             drop(inbound);
             match committed {
                 Some(committed) => committed.await.ok(),
@@ -110,7 +109,19 @@ impl Intake {
         }
     }
 
+    async fn disconnect(&self, client_id: &str) {
+        if let Some(router) = self.router.get() {
+            router.disconnect_client(client_id).await;
+        }
+    }
+
     async fn publish(&self, event: ClientPublishEvent) -> PublishAction {
+        let user = event.user_id.as_deref();
+        if !self.access.may_publish(user, &event.topic) {
+            self.access.report(user.unwrap_or_default(), Refusal::Publish);
+            self.disconnect(&event.client_id).await;
+            return unacknowledged();
+        }
         if !INTAKE.iter().any(|filter| rumqttc::matches(&event.topic, filter)) {
             return PublishAction::Continue;
         }
@@ -124,9 +135,7 @@ impl Intake {
                 tracing::error!(
                     "a message was not committed; its sender is disconnected, to send it again"
                 );
-                if let Some(router) = self.router.get() {
-                    router.disconnect_client(&event.client_id).await;
-                }
+                self.disconnect(&event.client_id).await;
                 unacknowledged()
             }
         }
@@ -160,8 +169,15 @@ impl BrokerEventHandler for Intake {
     }
 
     fn on_client_connect(&self, event: ClientConnectEvent) -> Hook<'_, ()> {
+        let client_id = Arc::clone(&event.client_id);
+        // It may have been removed while it came in.
+        let known = self.access.is_known(event.user_id.as_deref());
         self.connected(event);
-        Box::pin(std::future::ready(()))
+        Box::pin(async move {
+            if !known {
+                self.disconnect(&client_id).await;
+            }
+        })
     }
 
     fn on_client_disconnect(&self, event: ClientDisconnectEvent) -> Hook<'_, ()> {
@@ -178,9 +194,4 @@ impl BrokerEventHandler for Intake {
 /// do so as well, but the broker words refusals as MQTT 5 does, which breaks clients of 3.1.1.)
 fn unacknowledged() -> PublishAction {
     PublishAction::Transform(PublishPacket::new("nightrun/unacknowledged", "", QoS::AtMostOnce))
-}
-
-/// What the lock guards is whole after each statement: a panic elsewhere leaves it usable.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -25,8 +25,12 @@ pub async fn run(settings: &Settings) -> anyhow::Result<()> {
 
 /// Logs to standard error. Logs hold references and reasons, never names or payloads.
 pub fn start_logging(settings: &LogSettings) {
-    // The embedded broker reports each client that comes and goes.
-    let filter = format!("warn,nightrun={},mqtt5=warn,rumqttc=error", settings.level);
+    // The embedded broker reports each client that comes and goes, and each that is refused.
+    let filter = format!(
+        "warn,nightrun={},mqtt5=warn,mqtt5::broker::client_handler=error,\
+         mqtt5::broker::server=error,rumqttc=error",
+        settings.level
+    );
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
         .with_writer(std::io::stderr);

@@ -206,11 +206,14 @@ fn anchor(arguments: &Arguments, earlier: Option<Instant>) -> anyhow::Result<Ins
 }
 
 fn broker(settings: &Settings) -> BrokerSession {
-    let (host, port, username, password) = match &settings.broker.kind {
-        BrokerKind::Embedded { listen } => (listen.ip().to_string(), listen.port(), None, None),
-        BrokerKind::External { host, port, username, password } => {
+    let (host, port, username, password, tls) = match &settings.broker.kind {
+        BrokerKind::Embedded { listen, .. } => {
+            (listen.ip().to_string(), listen.port(), None, None, None)
+        }
+        BrokerKind::External { host, port, username, password, tls } => {
             let password = password.as_ref().map(|password| Secret::expose(password).to_owned());
-            (host.clone(), *port, username.clone(), password)
+            let tls = tls.as_ref().map(|tls| Arc::clone(&tls.config));
+            (host.clone(), *port, username.clone(), password, tls)
         }
     };
     BrokerSession {
@@ -220,6 +223,7 @@ fn broker(settings: &Settings) -> BrokerSession {
         password,
         client_id: String::new(),
         instance: settings.broker.client_id.clone(),
+        tls,
     }
 }
 

@@ -46,22 +46,45 @@ pub fn explain(settings: &Settings) -> String {
 fn broker(settings: &Settings) -> Vec<String> {
     let id = &settings.broker.client_id;
     match &settings.broker.kind {
-        BrokerKind::Embedded { listen } => vec![
-            format!("embedded, on mqtt://{listen}, where the daemon is {id}"),
-            "without users and without TLS: whoever is on this machine can speak to it".to_owned(),
-        ],
-        BrokerKind::External { host, port, username, password } => {
+        BrokerKind::Embedded { listen, tls, users_file } => {
+            let mut lines = vec![format!("embedded, on mqtt://{listen}, where the daemon is {id}")];
+            if let Some(tls) = tls {
+                let certificate = tls.cert_file.display();
+                lines.push(format!("and on mqtts://{}, with {certificate}", tls.listen));
+            }
+            lines.push(match users_file {
+                Some(file) => format!("who is let in stands in {}", file.display()),
+                None => "without users and without TLS: whoever is on this machine can speak to it"
+                    .to_owned(),
+            });
+            lines
+        }
+        BrokerKind::External { host, port, username, password, tls } => {
             let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
             let user = match (username, password) {
                 (None, _) => "without a user name".to_owned(),
                 (Some(user), None) => format!("as user {user}, without a password"),
                 (Some(user), Some(_)) => format!("as user {user}, with a password"),
             };
-            vec![
-                format!("mqtt://{host}:{port}, where the daemon is {id}, {user}"),
-                "without TLS: whoever is on the way between can read and change everything"
-                    .to_owned(),
-            ]
+            let Some(tls) = tls else {
+                return vec![
+                    format!("mqtt://{host}:{port}, where the daemon is {id}, {user}"),
+                    "without TLS: whoever is on the way between can read and change everything"
+                        .to_owned(),
+                ];
+            };
+            let by = tls.ca_file.as_ref().map_or_else(
+                || "an authority that this machine trusts".to_owned(),
+                |file| format!("an authority in {}", file.display()),
+            );
+            let mut lines = vec![
+                format!("mqtts://{host}:{port}, where the daemon is {id}, {user}"),
+                format!("its certificate must be for that name, by {by}"),
+            ];
+            if let Some(file) = &tls.client_cert_file {
+                lines.push(format!("the daemon shows the certificate {}", file.display()));
+            }
+            lines
         }
     }
 }

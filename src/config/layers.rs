@@ -217,9 +217,10 @@ fn read_environment(
 fn unknown_variable(name: &str) -> String {
     let contract = keys::variable(CONTRACT, "");
     let contract = contract.trim_end_matches('_');
+    let shown = name.escape_debug();
     if name.to_uppercase().starts_with(contract) {
         return format!(
-            "{name} sets nothing: contracts are not set in the environment; \
+            "{shown} sets nothing: contracts are not set in the environment; \
              write [[contract]] in a file and name it with --config"
         );
     }
@@ -231,9 +232,9 @@ fn unknown_variable(name: &str) -> String {
     let meant = keys::nearest(&name[prefix..], variables.map(|name| name[prefix..].to_owned()));
     match meant {
         Some(meant) => {
-            format!("{name} sets nothing: did you mean {}{meant}?", keys::ENVIRONMENT_PREFIX)
+            format!("{shown} sets nothing: did you mean {}{meant}?", keys::ENVIRONMENT_PREFIX)
         }
-        None => format!("{name} sets nothing"),
+        None => format!("{shown} sets nothing"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tables: what is written, and exactly what is said about it.
 
+mod brokers;
 mod contracts;
 mod explained;
 mod sections;
@@ -52,7 +53,9 @@ fn the_defaults() {
     let settings = load(None, []).unwrap();
     assert_eq!(settings.database.path, Path::new("nightrun.db"));
     assert_eq!(settings.broker.client_id, "nightrun");
-    let BrokerKind::Embedded { listen } = settings.broker.kind else { panic!("not embedded") };
+    let BrokerKind::Embedded { listen, tls: None, users_file: None } = settings.broker.kind else {
+        panic!("not embedded, or more")
+    };
     assert_eq!(listen.to_string(), "127.0.0.1:1883");
     assert_eq!(settings.http.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.log.level, tracing::Level::INFO);
@@ -141,7 +144,8 @@ fn every_key_of_the_annotated_file_has_a_comment_above() {
     let lines: Vec<_> = layers::BUILT_IN.lines().collect();
     for (above, line) in lines.iter().zip(&lines[1..]) {
         if line.trim_start_matches('#').starts_with(char::is_alphabetic) {
-            let follows_another = ["#password ", "unplanned_service "].iter();
+            let first = ["#password ", "#tls_cert_file", "#client_cert_file", "unplanned_service "];
+            let follows_another = first.iter();
             let follows_another = follows_another.clone().any(|key| above.starts_with(key));
             assert!(above.starts_with("# ") || follows_another, "{line}");
         }

@@ -110,11 +110,16 @@ impl fmt::Display for EventId {
     }
 }
 
-impl FromStr for EventId {
-    type Err = uuid::Error;
+/// Why a text is not an event's id. Unlike the uuid crate's error it repeats nothing of the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an event id is a UUID such as 6e6f7468-0000-4000-8000-000000000001")]
+pub struct BadEventId;
 
-    fn from_str(text: &str) -> Result<Self, uuid::Error> {
-        text.parse().map(Self)
+impl FromStr for EventId {
+    type Err = BadEventId;
+
+    fn from_str(text: &str) -> Result<Self, BadEventId> {
+        text.parse().map(Self).map_err(|_| BadEventId)
     }
 }
 

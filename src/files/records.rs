@@ -168,9 +168,7 @@ impl<I: BufRead> Records<I> {
         self.record.cells.resize(self.columns.len(), Place::Absent);
         for (name, value) in members {
             let Some(index) = self.index(&name) else {
-                let known = self.names();
-                let reason = format!("no such key; they are {known}");
-                findings.bad(number, Some(&escaped(&name)), reason);
+                self.unknown(&name, "key", findings);
                 self.record.has_noted = true;
                 continue;
             };
@@ -254,6 +252,17 @@ impl<I: BufRead> Records<I> {
         }
     }
 
+    fn unknown(&self, name: &str, what: &str, findings: &mut Findings) {
+        let known = self.names();
+        if name.is_empty() {
+            // At the end of a spreadsheet's header, mostly: one comma too many.
+            findings.bad(self.record.line, None, format!("a {what} has no name; they are {known}"));
+        } else {
+            let reason = format!("no such {what}; they are {known}");
+            findings.bad(self.record.line, Some(&escaped(name)), reason);
+        }
+    }
+
     /// The order of the columns; `None` if the header is bad, and then no row can be understood.
     fn read_header(&self, header: &Splitter, findings: &mut Findings) -> Option<Vec<usize>> {
         let number = self.record.line;
@@ -275,9 +284,7 @@ impl<I: BufRead> Records<I> {
                 }
                 Some(index) => order.push(index),
                 None => {
-                    let known = self.names();
-                    let reason = format!("no such column; they are {known}");
-                    findings.bad(number, Some(&escaped(name)), reason);
+                    self.unknown(name, "column", findings);
                     good = false;
                 }
             }

@@ -80,7 +80,7 @@ fn headers() {
                 "line 2, carer_ref: the column is there twice",
             ],
         ),
-        ("contract,carer_ref,employment,", &["line 1, : no such column"]),
+        ("contract,carer_ref,employment,", &["line 1: a column has no name; they are contract"]),
         ("contract,carer_ref,\"employment", &["line 1: a quote is opened"]),
         ("contract,carer_ref,employment", &[]),
     ] {

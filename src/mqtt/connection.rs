@@ -388,6 +388,7 @@ mod tests {
             password: None,
             client_id: "c".to_owned(),
             instance: "i".to_owned(),
+            tls: None,
         }
     }
 

@@ -1,11 +1,13 @@
 //! What is wrong with a connection, in words that say what to do.
 
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use rumqttc::{
     ConnectReturnCode, ConnectionError, DisconnectReasonCode, StateError, SubscribeReasonCode,
 };
+use rustls::{AlertDescription, CertificateError};
 
 use crate::backoff::Backoff;
 
@@ -17,6 +19,8 @@ pub(crate) enum Trouble {
     NotAllowedIn(ConnectReturnCode),
     /// The broker does not let the daemon read these topics.
     NotAllowedToRead(Vec<String>),
+    /// The daemon and the broker do not trust each other; the text says what to change.
+    NoTrust(String),
     /// Anything else; it passes by itself, or the text says what is wrong.
     Broken(String),
 }
@@ -53,6 +57,7 @@ impl fmt::Display for Trouble {
                  to read there",
                 topics.join(", ")
             ),
+            Self::NoTrust(reason) => f.write_str(reason),
             Self::Broken(reason) => write!(
                 f,
                 "{reason}; check that the broker runs and that broker.url names it, this goes on \
@@ -76,8 +81,74 @@ impl From<ConnectionError> for Trouble {
                 reason_code: DisconnectReasonCode::SessionTakenOver,
                 ..
             }) => Self::TakenOver,
-            other => Self::Broken(other.to_string()),
+            ConnectionError::Tls(rumqttc::TlsError::Io(error))
+                if error.kind() == io::ErrorKind::UnexpectedEof =>
+            {
+                Self::NoTrust(
+                    "the broker ended the TLS handshake without a word; check that the port in \
+                     broker.url is the one on which it speaks TLS"
+                        .to_owned(),
+                )
+            }
+            other => match tls_error(&other) {
+                Some(error) => Self::NoTrust(of_tls(error)),
+                None => Self::Broken(other.to_string()),
+            },
         }
+    }
+}
+
+/// What TLS had to say about it, which is hidden within other errors.
+fn tls_error(error: &ConnectionError) -> Option<&rustls::Error> {
+    let io = match error {
+        ConnectionError::Tls(rumqttc::TlsError::TLS(error)) => return Some(error),
+        ConnectionError::Tls(rumqttc::TlsError::Io(io))
+        | ConnectionError::Io(io)
+        | ConnectionError::MqttState(
+            StateError::Io(io) | StateError::Deserialization(rumqttc::Error::Io(io)),
+        ) => io,
+        _ => return None,
+    };
+    io.get_ref()?.downcast_ref()
+}
+
+/// The trouble with TLS, and the key to change.
+fn of_tls(error: &rustls::Error) -> String {
+    use CertificateError as Bad;
+    match error {
+        rustls::Error::InvalidCertificate(Bad::UnknownIssuer) => {
+            "the broker's certificate is by an authority that the daemon does not trust; set \
+             broker.ca_file to that authority's certificate"
+                .to_owned()
+        }
+        rustls::Error::InvalidCertificate(
+            Bad::NotValidForName | Bad::NotValidForNameContext { .. },
+        ) => format!(
+            "the broker's certificate is not for the host in broker.url; write the name that it is \
+             for, or give the broker another one ({error})"
+        ),
+        rustls::Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => format!(
+            "the broker's certificate has expired; renew it, as nothing in broker.ca_file can help \
+             ({error})"
+        ),
+        rustls::Error::InvalidCertificate(_) => format!(
+            "the broker's certificate is of no use; renew it, or check broker.ca_file ({error})"
+        ),
+        rustls::Error::AlertReceived(
+            AlertDescription::CertificateRequired | AlertDescription::HandshakeFailure,
+        ) => format!(
+            "the broker wants a certificate of the daemon, or another TLS than the daemon speaks; \
+             set broker.client_cert_file and broker.client_key_file ({error})"
+        ),
+        rustls::Error::AlertReceived(_) => format!(
+            "the broker does not take the daemon's certificate or its TLS; check \
+             broker.client_cert_file ({error})"
+        ),
+        rustls::Error::InvalidMessage(_) => format!(
+            "what answers does not speak TLS; check that the port in broker.url is the one on \
+             which the broker does ({error})"
+        ),
+        other => format!("TLS failed ({other}); check broker.url and broker.ca_file"),
     }
 }
 
@@ -128,6 +199,23 @@ mod tests {
         for (error, key) in cases {
             let text = Trouble::from(error).to_string();
             assert!(text.contains(key), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_of_tls_names_its_key_wherever_it_comes() {
+        let required = || {
+            let error = rustls::Error::AlertReceived(AlertDescription::CertificateRequired);
+            io::Error::new(io::ErrorKind::InvalidData, error)
+        };
+        for error in [
+            ConnectionError::Io(required()),
+            ConnectionError::MqttState(StateError::Io(required())),
+            ConnectionError::MqttState(StateError::Deserialization(required().into())),
+            ConnectionError::Tls(rumqttc::TlsError::Io(required())),
+        ] {
+            let text = Trouble::from(error).to_string();
+            assert!(text.contains("broker.client_cert_file"), "{text}");
         }
     }
 }

@@ -3,26 +3,33 @@
 //! The list of 2012 to 2028 is built in, with the days that were moved or given once: no rule knows
 //! those. A newer list replaces its own years and leaves the others.
 
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 use serde::Deserialize;
 
 use crate::domain::holidays::BankHolidays;
+use crate::domain::instant::{YEAR_MAX, YEAR_MIN};
 
 /// The list that is built in, in the format of <https://www.gov.uk/bank-holidays.json>.
 const PUBLISHED: &str = include_str!("bank-holidays.json");
+
+/// Most characters of the text that a message repeats.
+const SHOWN_MAX_CHARS: usize = 100;
 
 /// Why a text is not a list of bank holidays.
 #[derive(Debug, thiserror::Error)]
 pub enum BadBankHolidays {
     /// It is not JSON, or JSON of another shape.
     #[error("not in the format of https://www.gov.uk/bank-holidays.json: {0}")]
-    Format(#[from] serde_json::Error),
+    Format(String),
     /// A date is none.
-    #[error("event {number} of england-and-wales has the date {date:?}, which is not YYYY-MM-DD")]
+    #[error(
+        "event {number} of england-and-wales has the date {date:?}, which is not YYYY-MM-DD, from \
+         {YEAR_MIN} to {YEAR_MAX}"
+    )]
     Date {
         /// Which event, counted from 1.
         number: usize,
-        /// What stands there.
+        /// How what stands there begins.
         date: String,
     },
     /// No holidays at all: nobody publishes that.
@@ -57,7 +64,8 @@ pub fn published() -> BankHolidays {
 
 /// Reads a list in gov.uk's format.
 pub fn read(json: &str) -> Result<Vec<NaiveDate>, BadBankHolidays> {
-    let divisions: Divisions = serde_json::from_str(json)?;
+    let divisions: Divisions = serde_json::from_str(json)
+        .map_err(|error| BadBankHolidays::Format(beginning(&error.to_string())))?;
     let events = divisions.england_and_wales.events;
     if events.is_empty() {
         return Err(BadBankHolidays::Empty);
@@ -67,10 +75,17 @@ pub fn read(json: &str) -> Result<Vec<NaiveDate>, BadBankHolidays> {
         .zip(1..)
         .map(|(Event { date }, number)| {
             // Written back it must be the same: chrono alone would take "2027- 5-3" too.
-            let day = date.parse().ok().filter(|day: &NaiveDate| day.to_string() == date);
-            day.ok_or(BadBankHolidays::Date { number, date })
+            let day = date.parse().ok().filter(|day: &NaiveDate| {
+                day.to_string() == date && (YEAR_MIN..=YEAR_MAX).contains(&day.year())
+            });
+            day.ok_or(BadBankHolidays::Date { number, date: beginning(&date) })
         })
         .collect()
+}
+
+fn beginning(text: &str) -> String {
+    let cut = if text.chars().nth(SHOWN_MAX_CHARS).is_some() { "..." } else { "" };
+    text.chars().take(SHOWN_MAX_CHARS).chain(cut.chars()).collect()
 }
 
 #[cfg(test)]
@@ -153,7 +168,12 @@ mod tests {
             ),
             (
                 r#"{"england-and-wales": {"events": [{"date": "2027-01-01"}, {"date": "3/5/27"}]}}"#,
-                r#"event 2 of england-and-wales has the date "3/5/27", which is not YYYY-MM-DD"#
+                r#"event 2 of england-and-wales has the date "3/5/27", which is not YYYY-MM-DD, from 1970 to 9999"#
+                    .to_owned(),
+            ),
+            (
+                r#"{"england-and-wales": {"events": [{"date": "+12027-12-27"}]}}"#,
+                r#"event 1 of england-and-wales has the date "+12027-12-27", which is not YYYY-MM-DD, from 1970 to 9999"#
                     .to_owned(),
             ),
         ] {

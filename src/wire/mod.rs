@@ -4,12 +4,15 @@
 //! text that it makes for an error repeats what arrived: payloads hold personal data.
 
 pub mod alert;
+pub mod asyncapi;
 pub mod bank_holidays;
 pub mod event_payload;
 mod json;
 pub mod payload;
 pub mod receipt;
 pub mod rejection;
+pub mod schema;
 pub mod status;
 mod text;
 pub mod topic;
+pub mod user;

@@ -9,6 +9,8 @@ mod health;
 mod history;
 mod importing;
 mod nonsense;
+mod phone;
+mod receipts;
 mod refusals;
 mod reporting;
 mod stopping;

@@ -52,6 +52,10 @@ pub fn ago(seconds: i64) -> Instant {
     clock::now() - TimeDelta::seconds(seconds)
 }
 
+fn temporary() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
 /// One nightrun: its folder, its configuration, its broker.
 pub struct Installation {
     pub folder: TempDir,
@@ -67,20 +71,26 @@ impl Installation {
     /// With the embedded broker. It is the middle of the night there, whatever the time is here.
     pub fn embedded() -> Self {
         let port = quiet_port();
-        Self::with(port, &format!("url = \"embedded\"\nlisten = \"127.0.0.1:{port}\""))
+        Self::with(temporary(), port, &format!("listen = \"127.0.0.1:{port}\""))
     }
 
     /// With another broker.
     pub fn at(broker: &Mosquitto) -> Self {
-        Self::with(broker.port, &format!("url = \"mqtt://127.0.0.1:{}\"", broker.port))
+        let url = format!("url = \"mqtt://127.0.0.1:{}\"", broker.port);
+        Self::with(temporary(), broker.port, &url)
     }
 
-    fn with(port: u16, broker: &str) -> Self {
+    /// With these lines about its broker, whose port for phones is this one.
+    pub fn with(folder: TempDir, port: u16, broker: &str) -> Self {
         // Around two in the morning, local time.
         let offset = (2 - i64::from(clock::now().hour()) + 12).rem_euclid(24) - 12;
-        let folder = tempfile::tempdir().expect("a folder");
-        let http = quiet_port();
-        let this = Self { folder, port, http, offset };
+        Self { folder, port, http: quiet_port(), offset }.with_broker(broker)
+    }
+
+    /// The same, with other lines about its broker.
+    pub fn with_broker(self, broker: &str) -> Self {
+        let this = self;
+        let (offset, http) = (this.offset, this.http);
         // The signs of these zones are the other way round.
         let zone = format!("Etc/GMT{:+}", -offset);
         this.write(
@@ -330,16 +340,18 @@ impl Log {
         self.news.notify_all();
     }
 
-    /// When a line with these words came.
-    fn find(&self, words: &str) -> Instant {
+    /// When a line with these words came for the nth time, from 1.
+    fn find(&self, words: &str, nth: usize) -> Instant {
         let give_up_at = Tick::now() + PATIENCE;
         let mut lines = self.lines.lock().expect("no panic");
         loop {
-            if let Some((at, _)) = lines.0.iter().find(|(_, line)| line.contains(words)) {
+            let mut found = lines.0.iter().filter(|(_, line)| line.contains(words));
+            if let Some((at, _)) = found.nth(nth - 1) {
                 return *at;
             }
             let left = give_up_at.saturating_duration_since(Tick::now());
             if lines.1 || left.is_zero() {
+                // Whoever else looks at the log can still do so.
                 drop(lines);
                 panic!("{words:?} was not logged");
             }
@@ -378,8 +390,13 @@ pub struct Daemon {
 impl Daemon {
     /// Waits until it has logged these words; when it did.
     pub async fn logged(&self, words: &'static str) -> Instant {
+        self.logged_times(words, 1).await
+    }
+
+    /// Waits until it has logged these words so many times; when it did.
+    pub async fn logged_times(&self, words: &'static str, times: usize) -> Instant {
         let log = Arc::clone(&self.log);
-        tokio::task::spawn_blocking(move || log.find(words)).await.expect("it is logged")
+        tokio::task::spawn_blocking(move || log.find(words, times)).await.expect("it is logged")
     }
 
     /// Waits until it hears; since when it does.

@@ -1,13 +1,16 @@
 //! A real Mosquitto, its command line clients, and what tests wait with.
 #![allow(dead_code, reason = "each test uses its part of it")]
 
+pub mod certificates;
 pub mod daemon;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nightrun::broker::{self, Own};
 use nightrun::message::{Inbound, Message};
 use nightrun::mqtt::BrokerSession;
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, Publish, PublishOptions, QoS};
@@ -32,16 +35,23 @@ impl Mosquitto {
     /// Starts one that keeps what it has when it is stopped, with these lines in its configuration
     /// as well.
     pub fn start(config_lines: &[&str]) -> Self {
+        Self::start_with(|directory, port| {
+            format!(
+                "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\nlog_dest stderr\n\
+                 persistence true\npersistence_location {}/\nmax_queued_messages 0\n{}\n",
+                directory.display(),
+                config_lines.join("\n"),
+            )
+        })
+    }
+
+    /// Starts one with a configuration for its directory and its port.
+    pub fn start_with(mut config: impl FnMut(&Path, u16) -> String) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         // A port that was free a moment ago; another process may take it in between.
         for _ in 0..10 {
             let port = free_port();
-            let config = format!(
-                "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\nlog_dest stderr\n\
-                 persistence true\npersistence_location {}/\nmax_queued_messages 0\n{}\n",
-                directory.path().display(),
-                config_lines.join("\n"),
-            );
+            let config = config(directory.path(), port);
             std::fs::write(directory.path().join("mosquitto.conf"), config).expect("a file");
             if let Some(child) = run(&directory) {
                 return Self { port, directory, child };
@@ -124,6 +134,17 @@ pub fn settings(port: u16) -> BrokerSession {
         password: None,
         client_id: "nightrun-test".to_owned(),
         instance: "test".to_owned(),
+        tls: None,
+    }
+}
+
+/// An embedded broker there, which lets everybody in, for the daemon named `test`.
+pub fn embedded(listen: &str) -> broker::Options {
+    broker::Options {
+        listen: listen.parse().expect("an address"),
+        tls: None,
+        users_file: None,
+        own: Own::new("nightrun-test"),
     }
 }
 
