@@ -14,7 +14,8 @@
 //!                                              time ─ watch ─────────┘                                ▼
 //!                  one transaction: events, alerts, outbox, the next deadline ◀──────────────── alerts
 //!                     ├ commit, then PUBACK (writer), then receipts and alerts (deliver ─▶ publish)
-//!                     └ report ─▶ visit log, Schedule 3
+//!                     ├ report ─▶ visit log, Schedule 3
+//!                     └ ledger: the same against what arrived, counted as it came
 //! ```
 //!
 //! A client's night is reconciled whole, by one pure function ([`domain::visit::reconcile`]): late,
