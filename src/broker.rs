@@ -129,7 +129,6 @@ impl BrokerError {
 /// The running broker. Dropping it stops it without waiting.
 pub struct EmbeddedBroker {
     address: SocketAddr,
-    tls_address: Option<SocketAddr>,
     intake: Arc<Intake>,
     shutdown: BrokerShutdownHandle,
     task: JoinHandle<()>,
@@ -171,7 +170,6 @@ pub async fn start(
         Some(certificate) => Some(Front::bind(Arc::clone(certificate), address).await?),
         None => None,
     };
-    let tls_address = front.as_ref().map(Front::local_addr);
     let reread = Reread { users_file, certificate, access, router: broker.router() };
     let shutdown = broker.shutdown_handle();
     let mut ready = broker.ready_receiver();
@@ -194,7 +192,7 @@ pub async fn start(
     }
     // An error means that the writer is gone, and the daemon about to stop.
     let _ = inbound.send(Inbound::CaughtUp { as_of: None }).await;
-    Ok(EmbeddedBroker { address, tls_address, intake, shutdown, task, _beside: beside })
+    Ok(EmbeddedBroker { address, intake, shutdown, task, _beside: beside })
 }
 
 impl EmbeddedBroker {
@@ -202,12 +200,6 @@ impl EmbeddedBroker {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
-    }
-
-    /// Where it listens with TLS, if it does.
-    #[must_use]
-    pub fn tls_addr(&self) -> Option<SocketAddr> {
-        self.tls_address
     }
 
     /// Hands nothing more to the writer, whose channel then ends; what was handed on is still

@@ -14,7 +14,8 @@
 //!                                              time ─ watch ─────────┘                                ▼
 //!                  one transaction: events, alerts, outbox, the next deadline ◀──────────────── alerts
 //!                     ├ commit, then PUBACK (writer), then receipts and alerts (deliver ─▶ publish)
-//!                     └ report ─▶ visit log, Schedule 3
+//!                     ├ report ─▶ visit log, Schedule 3
+//!                     └ ledger: the same against what arrived, counted as it came
 //! ```
 //!
 //! A client's night is reconciled whole, by one pure function ([`domain::visit::reconcile`]): late,
@@ -42,6 +43,7 @@
 //! 8. Evidence is appended, never edited ([`store::evidence`]; the database refuses it too).
 //! 9. Every Schedule 3 row balances, or the return is not written ([`domain::schedule3`]).
 //! 10. No personal data in logs and errors: references only.
+//! 11. At a broker with users nobody speaks for another ([`wire::user`]).
 
 // What it knows.
 pub mod domain;

@@ -16,3 +16,5 @@ pub mod scripts;
 pub mod stage;
 pub mod truth;
 pub mod verify;
+#[cfg(test)]
+mod tests;

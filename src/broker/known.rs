@@ -58,6 +58,12 @@ impl Known {
         Sha256::digest([self.key.as_bytes(), name.as_bytes(), &[0], password].concat()).into()
     }
 
+    /// A number that a name always has, and that nobody outside can know.
+    fn number(&self, name: &str) -> usize {
+        let digest = self.digest(name, &[]);
+        digest.iter().fold(0, |all, byte| (all << 8) | usize::from(*byte))
+    }
+
     /// Whether that is the password of that user.
     pub(super) async fn is_right(self: &Arc<Self>, name: &str, password: &[u8]) -> bool {
         let users = self.users();
@@ -71,8 +77,9 @@ impl Known {
             return true;
         }
         let is_user = hash.is_some();
-        let any = digest.iter().fold(0, |all: usize, byte| (all << 8) | usize::from(*byte));
-        let Some(hash) = hash.or_else(|| users.hash_of_any(any).cloned()) else { return false };
+        let Some(hash) = hash.or_else(|| users.hash_of_any(self.number(name)).cloned()) else {
+            return false;
+        };
         let (known, name, password) = (Arc::clone(self), name.to_owned(), password.to_owned());
         let Ok(turn) = Arc::clone(&self.comparing).acquire_owned().await else { return false };
         // It ends even if the client does not wait, so that the next attempt finds it done.

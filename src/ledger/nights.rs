@@ -1,27 +1,25 @@
-//! The client nights: every event in one place, every visit in one row of Schedule 3, every alert
-//! that holds open and no other.
+//! The client nights: every event in one place, every visit in one row of Schedule 3.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::alerts::Raised;
+use super::alerts::{Raised, assess, forgotten, once};
 use super::evidence::Found;
 use super::{Entry, Fate, InVisit, Ledger};
 use crate::book;
-use crate::caseload::{self, Case, Seen};
+use crate::caseload::{self, Case};
 use crate::config::Contracts;
-use crate::domain::alert::{AlertKind, Cause, Change, Sight, next_deadline};
 use crate::domain::calendar::next_day;
 use crate::domain::event::{Event, EventKind};
-use crate::domain::instant::{Instant, format_seconds};
+use crate::domain::instant::Instant;
 use crate::domain::policy::Contract;
 use crate::domain::quantity::Quantity;
-use crate::domain::refs::{ContractId, EventId, VisitRef};
+use crate::domain::refs::{EventId, VisitRef};
 use crate::domain::schedule3::{Row, RowKey, Schedule3, planned_quantity, row_key};
 use crate::domain::visit::{Reconciled, Status, Visit};
 use crate::store::cases::CaseKey;
 use crate::store::ledger as pages;
-use crate::store::{Db, StoreError, evidence, plan, senders};
+use crate::store::{Db, StoreError, plan, senders};
 
 /// Where each event of a night is: how often, and as what.
 type Parts = HashMap<EventId, (usize, InVisit)>;
@@ -155,104 +153,6 @@ fn schedule3(
             .fault(format!("visits of client {client}, week of {week}, are in no Schedule 3 row"));
     }
     keys
-}
-
-/// Compares the open alerts and the next deadline with what the evidence gives now. What is due and
-/// has not been looked at is excused.
-fn assess(
-    case: &Case,
-    key: &CaseKey,
-    now: Instant,
-    seen: &Seen,
-    importing: bool,
-    ledger: &mut Ledger,
-) -> Reconciled {
-    let sight = Sight::Seeing { since: now };
-    let (night, changes) = case.changes(now, Cause::Time, sight, seen);
-    let due = case.due_at.is_some_and(|due_at| due_at <= now);
-    for change in changes {
-        let what = match &change {
-            Change::Open(alert) => format!(
-                "visit {}: {} is so since {}, and no alert is open",
-                alert.visit_ref,
-                alert.kind,
-                format_seconds(alert.due_at)
-            ),
-            Change::Resolve { index, resolution } => {
-                // Where one is raised that is over at once, its raising is what is missing.
-                let Some(stored) = case.alerts().get(*index) else { continue };
-                let alert = &stored.alert;
-                format!("visit {}: {} is open, and is {resolution}", alert.visit_ref, alert.kind)
-            }
-            Change::About { index, carer } => {
-                let Some(stored) = case.alerts().get(*index) else { continue };
-                let alert = &stored.alert;
-                format!("visit {}: {} is about carer {carer} now", alert.visit_ref, alert.kind)
-            }
-        };
-        ledger.undone(due || importing, what);
-    }
-    let deadline = next_deadline(&case.contract, &night, now);
-    if let Some(deadline) = deadline
-        && case.due_at.is_none_or(|due_at| due_at > deadline)
-    {
-        ledger.undone(
-            importing,
-            format!(
-                "client {}: something is due at {}, and nobody is to look then",
-                key.client,
-                format_seconds(deadline)
-            ),
-        );
-    }
-    night
-}
-
-/// Of a visit, one alert of a kind is open at most, and one of the five (R21).
-fn once(case: &Case, key: &CaseKey, ledger: &mut Ledger) {
-    let open = case.alerts().iter().filter(|stored| stored.alert.resolved.is_none());
-    let mut kinds: BTreeSet<(&VisitRef, AlertKind)> = BTreeSet::new();
-    let mut of_five: BTreeSet<&VisitRef> = BTreeSet::new();
-    for stored in open {
-        let (visit, kind) = (&stored.alert.visit_ref, stored.alert.kind);
-        let twice = !kinds.insert((visit, kind));
-        if twice || (kind.is_exclusive() && !of_five.insert(visit)) {
-            let (id, client) = (stored.message.alert_id, &key.client);
-            ledger.fault(format!(
-                "alert {id}: {kind} of visit {visit}, client {client}, is one open alert too many"
-            ));
-        }
-    }
-}
-
-/// An alert that is over may be about a visit that has left the night; but that visit is known.
-async fn forgotten(
-    db: &mut Db,
-    case: &Case,
-    key: &CaseKey,
-    night: &Reconciled,
-    ledger: &mut Ledger,
-) -> Result<(), StoreError> {
-    let names = case.alerts().iter().map(|stored| &stored.alert.visit_ref);
-    let gone = names.filter(|name| !night.visits.iter().any(|visit| visit.is_named(name)));
-    let gone: BTreeSet<(ContractId, VisitRef)> =
-        gone.map(|name| (key.contract.clone(), name.clone())).collect();
-    if gone.is_empty() {
-        return Ok(());
-    }
-    let events = gone
-        .iter()
-        .filter_map(|(contract, name)| Some((contract.clone(), name.unplanned_event()?)));
-    let events = evidence::known(db, &events.collect()).await?;
-    let planned = plan::of_refs(db, &gone).await?;
-    for name in &gone {
-        let event = name.1.unplanned_event().map(|event| (key.contract.clone(), event));
-        let known = event.map_or(planned.contains_key(name), |event| events.contains_key(&event));
-        if !known {
-            ledger.fault(format!("an alert is about visit {}, which nobody knows", name.1));
-        }
-    }
-    Ok(())
 }
 
 /// The visit as it was assessed, and as a report has it.

@@ -189,8 +189,8 @@ fn of_tls(error: &rustls::Error) -> String {
              for, or give the broker another one ({error})"
         ),
         rustls::Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => format!(
-            "the broker's certificate has expired; renew it, as nothing in broker.ca_file can help \
-             ({error})"
+            "the broker's certificate has expired; have it renewed at the broker that broker.url \
+             names, or set this machine's clock ({error})"
         ),
         rustls::Error::InvalidCertificate(_) => format!(
             "the broker's certificate is of no use; renew it, or check broker.ca_file ({error})"

@@ -38,8 +38,8 @@ pub async fn import(
     night: &Night,
     played_before: bool,
 ) -> anyhow::Result<()> {
-    if played_before && visits(store, contracts, night, true).await? != Some(0) {
-        bail!(OTHER_NIGHT);
+    if played_before {
+        same_plan(store, contracts, night).await?;
     }
     for (kind, rows) in night.registers()? {
         let mut tries = 0;
@@ -57,6 +57,21 @@ pub async fn import(
     let mut tries = 0;
     while visits(store, contracts, night, false).await?.is_none() {
         once_more(&mut tries)?;
+    }
+    Ok(())
+}
+
+/// That the plan in the database is this night's.
+///
+/// # Errors
+/// When it is another night's, or the database fails.
+async fn same_plan(store: &Store, contracts: &Contracts, night: &Night) -> anyhow::Result<()> {
+    let mut tx = store.read().await?;
+    let planned = audit::planned(&mut tx, &night.contract, &night.prefix).await?;
+    drop(tx);
+    let as_many = usize::try_from(planned)? == night.plan().count();
+    if !as_many || visits(store, contracts, night, true).await? != Some(0) {
+        bail!(OTHER_NIGHT);
     }
     Ok(())
 }

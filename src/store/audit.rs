@@ -41,6 +41,23 @@ pub async fn received(
         .collect()
 }
 
+/// How many visits the plan has whose references begin so.
+///
+/// # Errors
+/// When the database fails.
+pub async fn planned(db: &mut Db, contract: &ContractId, prefix: &str) -> Result<i64, StoreError> {
+    let (count,) = sqlx::query_as(
+        "SELECT COUNT(DISTINCT v.visit_ref) FROM planned_visit v JOIN import i ON i.id = v.import_id \
+         WHERE v.contract = $1 AND v.visit_ref >= $2 AND v.visit_ref < $3 AND i.seq IS NOT NULL",
+    )
+    .bind(contract.as_str())
+    .bind(prefix)
+    .bind(behind(prefix))
+    .fetch_one(db)
+    .await?;
+    Ok(count)
+}
+
 /// An alert, as it was last said.
 #[derive(Debug, Clone)]
 pub struct Raised {

@@ -139,8 +139,10 @@ fn alert() -> Value {
         ("unconfirmed", json!({"type": "boolean"})),
         ("resolution", or_null(&words(Resolution::ALL, Resolution::as_str))),
         ("detail", json!({"type": "string"})),
+        ("visits_at_risk", json!({"type": "array", "items": reference()})),
     ];
-    object("An alert, at a change of its state", fields.len(), fields)
+    // The last one is left out where it is empty.
+    object("An alert, at a change of its state", fields.len() - 1, fields)
 }
 
 fn device_status() -> Value {

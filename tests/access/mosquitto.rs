@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::attacks::{Night, attack, check_in};
-use crate::clients::{Door, User};
+use crate::clients::{Door, Phone, User};
 use crate::support::certificates::Authority;
 use crate::support::daemon::Installation;
 use crate::support::{Mosquitto, free_port};
@@ -38,29 +38,18 @@ async fn mosquitto_is_attacked() {
         ["default/carer/amy", "default/carer/eve", "default/device/unit", "board"].map(user);
     let tls_port = free_port();
     let broker = Mosquitto::start_with(|directory, port| {
-        let mut conf =
-            replaced(CONF, "listener 1883 127.0.0.1", &format!("listener {port} 127.0.0.1"));
+        let files = [
+            ("certfile /etc/mosquitto/certs/", "server.crt"),
+            ("keyfile /etc/mosquitto/certs/", "server.key"),
+            ("password_file /etc/mosquitto/", "nightrun.passwd"),
+            ("acl_file /etc/mosquitto/", "nightrun.acl"),
+        ];
+        let mut conf = replaced(CONF, "listener 1883", &format!("listener {port}"));
         conf = replaced(&conf, "listener 8883", &format!("listener {tls_port} 127.0.0.1"));
-        conf = replaced(
-            &conf,
-            "certfile /etc/mosquitto/certs/server.crt",
-            &format!("certfile {}", at("server.crt")),
-        );
-        conf = replaced(
-            &conf,
-            "keyfile /etc/mosquitto/certs/server.key",
-            &format!("keyfile {}", at("server.key")),
-        );
-        conf = replaced(
-            &conf,
-            "password_file /etc/mosquitto/nightrun.passwd",
-            &format!("password_file {}", at("nightrun.passwd")),
-        );
-        conf = replaced(
-            &conf,
-            "acl_file /etc/mosquitto/nightrun.acl",
-            &format!("acl_file {}", at("nightrun.acl")),
-        );
+        for (from, file) in files {
+            let (key, _) = from.split_once(' ').expect("a key");
+            conf = replaced(&conf, &format!("{from}{file}"), &format!("{key} {}", at(file)));
+        }
         // As Debian's own configuration, which includes the example.
         format!(
             "user root\nlog_dest stderr\npersistence true\npersistence_location {}/\n{conf}",
@@ -79,14 +68,19 @@ async fn mosquitto_is_attacked() {
     let night = Night { door, installation: &installation, says_no: false, amy, eve, unit, board };
     let daemon = installation.start().await;
     attack(&night).await;
+    // What the broker says of itself is for the daemon.
+    let (password, about) = (daemons.password.as_str(), "$SYS/broker/version");
+    let arguments = ["--id", "other", "--user", "nightrun", "--password", password, about];
+    let mut phone = Phone::start(broker.port, None, &arguments);
+    assert_eq!(phone.subscribed().await, [1]);
+    assert_eq!(phone.message().await.0, about);
     let log = daemon.log();
     assert!(!log.contains("no session with the broker") && !log.contains("wait:"), "{log}");
     daemon.terminate().await;
 
     // Nobody else has the daemon's queue, or empties it.
     let Night { door, amy, eve, .. } = &night;
-    let (_, event) = check_in("C-9");
-    let mut event = event;
+    let (_, mut event) = check_in("C-9");
     event.as_object_mut().expect("an object").remove("carer_ref");
     assert!(door.publish(amy, &amy.topic("event"), &event.to_string()).status.success());
     let mut thief = door.listen_with(eve, "nightrun", &["nightrun/v1/+/carer/+/event"], &[]);

@@ -7,6 +7,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 
 use chrono::TimeDelta;
 use nightrun::clock;
+use nightrun::mqtt::UNACKNOWLEDGED_MAX;
 use serde_json::json;
 
 use crate::support::Mosquitto;
@@ -15,8 +16,6 @@ use crate::support::daemon::{Installation, Sender, text};
 const ANN: &str = "default/carer/ann";
 /// More than fit on the way to the broker, in the channel to there and in one transaction together.
 const EVENTS: u32 = 1_500;
-/// Mosquitto sends no more before they are acknowledged.
-const UNACKNOWLEDGED_MAX: i64 = 20;
 
 /// Sends them, and then one of which the daemon logs that it has been kept.
 fn send_all(phone: &Sender) {
@@ -87,7 +86,7 @@ async fn a_publishing_connection_that_is_stuck_holds_no_event_up() {
     daemon.terminate().await;
     // The kill may have come before the last acknowledgements.
     let again = installation.number("SELECT sum(duplicates) FROM event").await;
-    assert!(again <= UNACKNOWLEDGED_MAX, "{again} had not been acknowledged");
+    assert!(again <= i64::from(UNACKNOWLEDGED_MAX), "{again} had not been acknowledged");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -276,6 +276,8 @@ async fn a_thousand(installation: &Installation, night: Night) {
     let replayed = installation.replay(&[("--visits", "plan.csv"), ("--events", "events.jsonl")]);
     assert!(replayed.lines().count() > VISITS_PLANNED + 20);
     assert_eq!(installation.report("visits"), replayed);
+    let tonight = installation.tonight().to_string();
+    installation.run(["ledger", "--night", &tonight]).succeeded();
     let schedule = std::fs::read_to_string(installation.path("replayed/schedule-3.csv"));
     assert_eq!(installation.report("schedule-3"), schedule.expect("the schedule"));
     daemon.terminate().await;
