@@ -20,12 +20,13 @@ use crate::wire::topic;
 /// Events of one connection that wait for their receipts.
 const WAITING_MAX: usize = 64;
 /// The pause before an event is sent again; it doubles up to the longest.
-const AGAIN_AFTER: Duration = Duration::from_secs(4);
+const AGAIN_AFTER: Duration = Duration::from_secs(10);
 const AGAIN_AFTER_MAX: Duration = Duration::from_mins(1);
 /// How many of the events are sent again though they were answered.
 const DUPLICATES: f64 = 0.15;
 /// How far disorder carries an event from its place.
 const DISORDER: u64 = 24;
+
 /// An event that was sent and has no receipt yet.
 struct Waiting {
     sent_at: Tick,
