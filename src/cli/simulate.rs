@@ -141,6 +141,9 @@ async fn simulate(
     } else {
         None
     };
+    if arguments.verify && ear.is_none() {
+        println!("nobody may listen to alerts at this broker: those of the database are compared");
+    }
     let mut tx = store.read().await?;
     let before = audit::received(&mut tx, &contract.id, &night.prefix).await?;
     let alerts = audit::alerts(&mut tx, &contract.id, &night.prefix).await?;

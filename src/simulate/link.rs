@@ -1,16 +1,21 @@
 //! One connection to the broker, with a clean session, from CONNECT to its first error.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
 use rumqttc::{
     AsyncClient, Event, Outgoing, Packet, PublishOptions, QoS, SubscribeFilter, SubscribeReasonCode,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::mqtt::BrokerSession;
 
 /// Events that one connection has sent without an acknowledgement by the broker.
 const IN_FLIGHT_MAX: u16 = 64;
+/// The longest that connecting and subscribing may take.
+const CONNECT_WITHIN: Duration = Duration::from_secs(20);
 /// Topics in one SUBSCRIBE.
 const FILTERS_AT_ONCE: usize = 50;
 
@@ -42,8 +47,17 @@ impl Link {
     /// Connects under that name and subscribes to these topics.
     ///
     /// # Errors
-    /// When the broker is away, or refuses a topic.
+    /// When the broker is away or silent, or refuses a topic.
     pub async fn open(
+        broker: &BrokerSession,
+        name: &str,
+        filters: &[String],
+    ) -> anyhow::Result<Self> {
+        let opening = Self::opening(broker, name, filters);
+        timeout(CONNECT_WITHIN, opening).await.context("the broker is silent")?
+    }
+
+    async fn opening(
         broker: &BrokerSession,
         name: &str,
         filters: &[String],

@@ -27,6 +27,7 @@ const fn by(by: By, deed: Deed) -> Deed {
 const fn second(second: i64, who: Who, says: Says) -> Deed {
     Deed { at: second, who, says, by: By::Plan }
 }
+
 /// Half an hour by one carer.
 const ONE: Planned = Planned {
     length: 30 * MINUTE,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use tokio::time::{Instant as Tick, sleep, sleep_until, timeout};
+use tokio::time::{Instant as Tick, sleep, sleep_until};
 
 use super::{LOOK_EVERY, Shared};
 use crate::backoff::Backoff;
@@ -20,14 +20,13 @@ use crate::wire::topic;
 /// Events of one connection that wait for their receipts.
 const WAITING_MAX: usize = 64;
 /// The pause before an event is sent again; it doubles up to the longest.
-const AGAIN_AFTER: Duration = Duration::from_secs(4);
+const AGAIN_AFTER: Duration = Duration::from_secs(10);
 const AGAIN_AFTER_MAX: Duration = Duration::from_mins(1);
-/// The longest that connecting and subscribing may take.
-const CONNECT_WITHIN: Duration = Duration::from_secs(20);
 /// How many of the events are sent again though they were answered.
 const DUPLICATES: f64 = 0.15;
 /// How far disorder carries an event from its place.
 const DISORDER: u64 = 24;
+
 /// An event that was sent and has no receipt yet.
 struct Waiting {
     sent_at: Tick,
@@ -130,9 +129,8 @@ impl Connection {
         let mut connected_before = false;
         while !self.is_done() {
             let shared = Arc::clone(&self.shared);
-            let opening = Link::open(&shared.options.broker, &self.name, &self.filters);
-            match timeout(CONNECT_WITHIN, opening).await {
-                Ok(Ok(link)) => {
+            match Link::open(&shared.options.broker, &self.name, &self.filters).await {
+                Ok(link) => {
                     backoff.reset();
                     if connected_before {
                         self.shared.reconnects.fetch_add(1, Ordering::Relaxed);
@@ -140,8 +138,7 @@ impl Connection {
                     connected_before = true;
                     self.talk(link).await;
                 }
-                Ok(Err(error)) => tracing::debug!("no connection for phones: {error:#}"),
-                Err(_) => tracing::debug!("no connection for phones in time"),
+                Err(error) => tracing::debug!("no connection for phones: {error:#}"),
             }
             if !self.is_done() {
                 sleep(backoff.next_pause()).await;
