@@ -36,6 +36,13 @@ impl Ear {
         self.heard.borrow().clone()
     }
 
+    /// Waits until so many messages have been heard.
+    pub async fn has_heard(&self, number: usize) {
+        let mut news = self.heard.subscribe();
+        let heard = timeout(PATIENCE, news.wait_for(|heard| heard.len() >= number)).await;
+        assert!(heard.is_ok(), "waited in vain for {number}: {:#?}", self.heard());
+    }
+
     /// Waits until this has been heard of a visit: its first message of that kind and state.
     pub async fn until(&self, visit: &str, kind: &str, state: &str) -> Heard {
         let is = |(_, alert): &&Heard| {

@@ -55,6 +55,23 @@ async fn the_daemon_is_killed_a_hundred_times_embedded() {
     killed_a_hundred_times(Installation::embedded(), Puback::Committed).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_was_not_sent_waits_for_those_who_listen() {
+    let installation = Installation::embedded();
+    let daemon = installation.start().await;
+    let mut night = Night::begin(installation, 0, USUAL).await;
+    night.watch("nobody", 0, Expected::Raised);
+    night.ear.until("nobody", "tolerance", "open").await;
+    night.kill9(daemon);
+    let not_sent = "INSERT INTO outbox (topic, payload, written_at, not_before) \
+                    SELECT 'nightrun/v1/default/alert/tolerance', message, 0, 0 FROM alert";
+    night.installation.execute(not_sent).await;
+    let daemon = night.installation.start().await;
+    night.ear.has_heard(2).await;
+    night.judge(&daemon).await;
+    daemon.terminate().await;
+}
+
 /// The daemon is connected when the broker is killed, then away.
 async fn the_broker_is_killed(mut broker: Mosquitto, keeps: bool) {
     let installation = Installation::at(&broker);
@@ -84,6 +101,7 @@ async fn the_broker_is_killed(mut broker: Mosquitto, keeps: bool) {
     broker.kill9();
     broker.start_again();
     daemon = night.installation.start().await;
+    says(&daemon, "make its sessions persistent", if keeps { 0..=0 } else { 1..=1 });
     night.judge(&daemon).await;
     daemon.terminate().await;
 }

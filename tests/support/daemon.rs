@@ -217,6 +217,13 @@ impl Installation {
         database.close().await.expect("the database");
     }
 
+    /// Changes the database behind the daemon's back.
+    pub async fn execute(&self, statement: &'static str) {
+        let url = format!("sqlite:{}", self.path("nightrun.db").display());
+        let mut database = SqliteConnection::connect(&url).await.expect("the database");
+        sqlx::query(statement).execute(&mut database).await.expect("it is done");
+    }
+
     async fn database(&self) -> SqliteConnection {
         let url = format!("sqlite:{}?mode=ro", self.path("nightrun.db").display());
         SqliteConnection::connect(&url).await.expect("the database")
