@@ -9,7 +9,6 @@ use rumqttc::{
     ConnectReturnCode, ConnectionError, DisconnectReasonCode, StateError, SubscribeReasonCode,
 };
 use rustls::{AlertDescription, CertificateError};
-
 use tokio::time::Instant as Tick;
 
 use crate::backoff::Backoff;
@@ -62,7 +61,7 @@ impl Trouble {
 }
 
 /// Sees that another client takes the connection over. Not every broker says so: some just close it,
-/// at once again when it is made anew.
+/// and soon again when it is made anew, which they let happen at the first attempt.
 #[derive(Debug, Default)]
 pub(crate) struct Rivalry {
     connected_at: Option<Tick>,
@@ -78,7 +77,10 @@ impl Rivalry {
 
     /// What is behind the end of the connection.
     pub(crate) fn ended(&mut self, trouble: Trouble) -> Trouble {
-        let Some(connected_at) = self.connected_at.take() else { return trouble };
+        let Some(connected_at) = self.connected_at.take() else {
+            self.early_ends = 0;
+            return trouble;
+        };
         if connected_at.elapsed() >= EARLY {
             self.early_ends = 0;
         }
@@ -256,6 +258,7 @@ mod tests {
         assert!(!lasting(&mut rivalry, 60), "that was a whole connection");
         assert!(!lasting(&mut rivalry, 1));
         assert!(matches!(rivalry.ended(Trouble::Closed), Trouble::Closed), "not let in at all");
+        assert!(!lasting(&mut rivalry, 1), "the broker was away");
         let broken = rivalry.ended(Trouble::Broken(String::new()));
         assert!(!rivalry.was_said(&broken) && !rivalry.was_said(&broken));
         assert!(!rivalry.was_said(&Trouble::TakenOver) && rivalry.was_said(&Trouble::TakenOver));

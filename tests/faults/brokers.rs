@@ -9,7 +9,8 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::ear::Ear;
 use crate::fleet::{Fleet, USUAL};
-use crate::night::{Expected, Night, SEES, says};
+use crate::judge::Expected;
+use crate::night::{Night, SEES, says};
 use crate::support::daemon::{Installation, text};
 use crate::support::{Client, Mosquitto, within};
 
@@ -143,7 +144,7 @@ async fn phones_never_read_their_receipts(installation: Installation) {
             let event = json!({"event_id": id, "type": "check_in", "occurred_at": at});
             let topic = format!("nightrun/v1/default/carer/deaf-{}/event", number % 2);
             sender.send(&topic, event.to_string());
-            night.others_said([id]);
+            night.others_said.insert(id);
         }
     }
     // Nobody else waits for them.

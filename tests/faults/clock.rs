@@ -6,7 +6,8 @@ use chrono::TimeDelta;
 use nightrun::clock;
 
 use crate::fleet::USUAL;
-use crate::night::{Expected, Night, SEES, says};
+use crate::judge::Expected;
+use crate::night::{Night, SEES, says};
 use crate::support::Mosquitto;
 use crate::support::daemon::{Daemon, Installation};
 

@@ -4,7 +4,8 @@ use nightrun::clock;
 use serde_json::json;
 
 use crate::fleet::{Habits, USUAL};
-use crate::night::{Expected, Night, SEES, event, says};
+use crate::judge::Expected;
+use crate::night::{Night, SEES, event, says};
 use crate::support::daemon::Installation;
 use crate::support::{Client, Mosquitto, within};
 

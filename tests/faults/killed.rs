@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::fleet::{Habits, USUAL};
-use crate::night::{Expected, Night, Puback, SEES, says};
+use crate::judge::{Expected, Puback};
+use crate::night::{Night, SEES, says};
 use crate::support::Mosquitto;
 use crate::support::daemon::Installation;
 

@@ -1,8 +1,8 @@
-//! The fault table: what is broken on purpose, on real processes, and what comes of it. One test for
-//! each row of `docs/faults.md` and each kind of broker.
+//! The fault table: what is broken on purpose, on real processes, and what comes of it. The tests are
+//! the rows of `docs/faults.md`.
 //!
 //! In each, phones that keep to the protocol go on; at the end [`night::Night::judge`] asks whether
-//! anything is missing, doubled or false, and the daemon's log must have named the fault once.
+//! anything is missing, doubled, false or late, and the daemon's log must have named the fault once.
 #![allow(clippy::expect_used, reason = "a test fails by panicking, in its helpers as well")]
 
 #[path = "../support/mod.rs"]
@@ -10,12 +10,13 @@ mod support;
 
 mod ear;
 mod fleet;
+mod judge;
 mod night;
 
-mod killed;
-mod network;
-mod storage;
+mod brokers;
 mod clock;
 mod disorder;
-mod brokers;
+mod killed;
+mod network;
 mod simulated;
+mod storage;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::ear::Ear;
 use crate::fleet::{Fleet, USUAL};
-use crate::night::{Expected, Night, SEES, says};
+use crate::judge::Expected;
+use crate::night::{Night, SEES, says};
 use crate::support::Mosquitto;
 use crate::support::daemon::Installation;
 use crate::support::proxy::{Proxy, Wire};

@@ -1,63 +1,21 @@
-//! One night: a plan, phones, somebody who hears the alerts, and the judge of it all.
+//! One night: a plan, phones, and somebody who hears the alerts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Range, RangeInclusive};
 
-use chrono::{DateTime, TimeDelta};
+use chrono::TimeDelta;
 use nightrun::clock;
 use nightrun::domain::instant::Instant;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::ear::Ear;
-use crate::fleet::{Book, Fleet, Habits, id};
+use crate::fleet::{Fleet, Habits};
+use crate::judge::Expected;
 use crate::support::daemon::{Daemon, Installation, VISITS, text};
 
-/// How long after its instant an alert may be heard, once the daemon can see.
-const LATE_AT_MOST: TimeDelta = TimeDelta::seconds(1);
 /// The default of `tolerance_minutes`.
 const TOLERANCE: TimeDelta = TimeDelta::minutes(15);
-
-/// What must become of the alert `tolerance` of a visit whose instant has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expected {
-    /// Somebody came, and the broker had that in time: none.
-    Nothing,
-    /// Somebody came, but could not say so in time: none or, if the daemon could not see either, one
-    /// that says so, and is over.
-    NothingFalse,
-    /// Somebody came, and was alone in not being able to say so in time: raised, and over.
-    Over,
-    /// Nobody came: raised.
-    Raised,
-    /// Nobody came, and the daemon could not see: raised as soon as it can, and says so.
-    Unconfirmed,
-    /// One of the last two.
-    Told,
-}
-
-impl Expected {
-    /// How an alert may be: whether it is unconfirmed, and how it has ended. Empty: there is none.
-    fn allows(self) -> &'static [&'static str] {
-        match self {
-            Self::Nothing => &[""],
-            Self::NothingFalse => &["", "1 staffed"],
-            Self::Over => &["0 staffed"],
-            Self::Raised => &["0 -"],
-            Self::Unconfirmed => &["1 -"],
-            Self::Told => &["0 -", "1 -"],
-        }
-    }
-}
-
-/// What the broker's word for a message means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Puback {
-    /// That it is committed: the broker inside.
-    Committed,
-    /// That the broker has it.
-    Queued,
-}
 
 /// A night in which things go wrong.
 pub struct Night {
@@ -65,16 +23,16 @@ pub struct Night {
     pub fleet: Fleet,
     pub ear: Ear,
     /// Visits that somebody attends, a while before anything is due.
-    happened: usize,
+    pub happened: usize,
     planned: usize,
     from: Instant,
-    watched: BTreeMap<String, Expected>,
+    pub watched: BTreeMap<String, Expected>,
     /// When the last of them is due.
     due_at: Instant,
     /// Events that are not the fleet's.
-    others_said: BTreeSet<String>,
+    pub others_said: BTreeSet<String>,
     /// Since when the daemons before the last could see, and speak.
-    could_tell: Vec<Instant>,
+    pub could_tell: Vec<Instant>,
 }
 
 /// A visit of half an hour to a client of its own.
@@ -140,11 +98,6 @@ impl Night {
         self.planned *= 2;
     }
 
-    /// Somebody else says these events as well, and is answered.
-    pub fn others_said(&mut self, ids: impl IntoIterator<Item = String>) {
-        self.others_said.extend(ids);
-    }
-
     /// Waits until the instants of all watched visits have passed.
     pub async fn all_due(&self) {
         sleep((self.due_at - clock::now()).to_std().unwrap_or_default()).await;
@@ -198,126 +151,13 @@ impl Night {
         let phone = number % self.fleet.number();
         self.fleet.say(phone, event(kind, &format!("V-{number:04}"), at));
     }
-
-    /// Waits until all is answered; then nothing may be missing, doubled or false.
-    pub async fn judge(&self, daemon: &Daemon) {
-        self.fleet.is_answered().await;
-        for (visit, expected) in &self.watched {
-            if !expected.allows().contains(&"") {
-                self.ear.until(visit, "tolerance", "open").await;
-            }
-            if *expected == Expected::Over {
-                self.ear.until(visit, "tolerance", "resolved").await;
-            }
-        }
-        self.every_event_is_stored_once().await;
-        self.every_alert_is_right().await;
-        self.alerts_are_in_time(daemon);
-        self.visits_are_delivered();
-        self.installation.ledger();
-    }
-
-    /// At any moment, and with the daemon dead: whatever was acknowledged is stored.
-    pub async fn acknowledged_is_stored(&self, puback: Puback) {
-        // In this order: what is acknowledged between the two has been stored before.
-        let Book { acknowledged, answered, .. } = self.fleet.book();
-        let stored = self.installation.texts("SELECT event_id FROM event").await;
-        let stored: BTreeSet<String> = stored.into_iter().collect();
-        let missing: Vec<_> = answered.difference(&stored).collect();
-        assert!(missing.is_empty(), "receipts without their rows: {missing:?}");
-        if puback == Puback::Committed {
-            let missing: Vec<_> = acknowledged.difference(&stored).collect();
-            assert!(missing.is_empty(), "PUBACKs without their rows: {missing:?}");
-        }
-    }
-
-    async fn every_event_is_stored_once(&self) {
-        let book = self.fleet.book();
-        let stored = self.installation.texts("SELECT event_id FROM event").await;
-        let once: BTreeSet<&String> = stored.iter().collect();
-        assert_eq!(once.len(), stored.len(), "an event is stored twice");
-        let said: BTreeSet<&String> = book.said.keys().chain(&self.others_said).collect();
-        assert_eq!(once, said, "what is stored, and what was said");
-        let rows = "SELECT event_id || ' ' || received_at FROM event";
-        self.receipts_have_rows(&self.installation.texts(rows).await);
-    }
-
-    /// Each receipt is true of one of these rows, which are ids with the moments of receipt.
-    pub fn receipts_have_rows(&self, rows: &[String]) {
-        let rows: BTreeSet<&String> = rows.iter().collect();
-        for receipt in &self.fleet.book().receipts {
-            assert_ne!(receipt["status"], "rejected", "{receipt}");
-            let at = receipt["received_at"].as_str().expect("text");
-            let at = DateTime::parse_from_rfc3339(at).expect("an instant").timestamp_micros();
-            let row = format!("{} {at}", id(receipt));
-            assert!(rows.contains(&row), "without its row: {receipt}");
-        }
-    }
-
-    /// The alerts in the database are those that are expected and no others, and each was heard.
-    async fn every_alert_is_right(&self) {
-        let alerts = "SELECT COALESCE(visit_ref, '-') || ' ' || kind || '=' || (message->>'unconfirmed') \
-                      || ' ' || COALESCE(resolution, '-') FROM alert";
-        let mut alerts = self.installation.texts(alerts).await;
-        for (visit, expected) in &self.watched {
-            let its = format!("{visit} tolerance=");
-            let at = alerts.iter().position(|alert| alert.starts_with(&its));
-            let found = at.map(|at| alerts.swap_remove(at)).unwrap_or_default();
-            let found = found.trim_start_matches(&its);
-            assert!(expected.allows().contains(&found), "{visit}: {found:?}, not {expected:?}");
-        }
-        assert!(alerts.is_empty(), "nobody expected these: {alerts:#?}");
-        let ids = self.installation.texts("SELECT id FROM alert WHERE told").await;
-        let ids: BTreeSet<String> = ids.into_iter().collect();
-        let heard = self.ear.heard();
-        let told: BTreeSet<String> = heard
-            .iter()
-            .map(|(_, alert)| alert["alert_id"].as_str().expect("text").into())
-            .collect();
-        assert_eq!(told, ids, "alerts that were heard, and those that are stored");
-        // The same change of an alert says the same, however often it is said.
-        let mut changes: BTreeMap<(String, String), &Value> = BTreeMap::new();
-        for (_, alert) in &heard {
-            let key = (alert["alert_id"].to_string(), alert["state"].to_string());
-            assert_eq!(*changes.entry(key).or_insert(alert), alert, "said twice, differently");
-        }
-    }
-
-    /// Each alert was heard in time, counted from when the daemon could see, and speak.
-    fn alerts_are_in_time(&self, daemon: &Daemon) {
-        let sees_since: Vec<Instant> = could_tell(daemon).chain(self.could_tell.clone()).collect();
-        let mut opened = BTreeSet::new();
-        for (at, alert) in self.ear.heard() {
-            if alert["state"] != "open" || !opened.insert(alert["alert_id"].to_string()) {
-                continue;
-            }
-            let due_at = alert["due_at"].as_str().expect("text");
-            let due_at = DateTime::parse_from_rfc3339(due_at).expect("an instant").to_utc();
-            let sees = sees_since.iter().filter(|since| **since <= at).max();
-            let from = sees.map_or(due_at, |since| due_at.max(*since));
-            assert!(at - from <= LATE_AT_MOST, "heard {} late: {alert}", at - from);
-        }
-    }
-
-    fn visits_are_delivered(&self) {
-        let log = self.installation.report("visits");
-        let mut lines = log.lines().map(|line| line.split(',').collect::<Vec<_>>());
-        let columns = lines.next().expect("a header");
-        let column = |name| columns.iter().position(|column| *column == name).expect("a column");
-        let (name, status) = (column("visit_ref"), column("status"));
-        let status: BTreeMap<&str, &str> = lines.map(|line| (line[name], line[status])).collect();
-        for number in 0..self.happened {
-            let visit = format!("V-{number:04}");
-            assert_eq!(status.get(visit.as_str()), Some(&"delivered"), "{visit}");
-        }
-    }
 }
 
 /// What the daemon logs when it begins to see.
 pub const SEES: &str = "the broker's backlog has been read";
 
 /// Since when a daemon could see, and since when it could speak.
-fn could_tell(daemon: &Daemon) -> impl Iterator<Item = Instant> + use<> {
+pub fn could_tell(daemon: &Daemon) -> impl Iterator<Item = Instant> + use<> {
     let lines =
         [SEES, "connected to the broker, to publish"].map(|words| daemon.times_logged(words));
     lines.into_iter().flatten().map(|(at, _)| at)
