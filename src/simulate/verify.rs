@@ -144,10 +144,11 @@ fn receipts(
             }
             continue;
         }
-        let again = known_before || known.sent > 1;
         let status = match receipt.status {
             ReceiptStatus::Accepted => !known_before,
-            ReceiptStatus::Duplicate => again,
+            // Also of one that was sent once: a broker hands it on again if the daemon was killed
+            // before it had acknowledged it, and the first receipt may have found nobody.
+            ReceiptStatus::Duplicate => true,
             ReceiptStatus::Rejected => false,
         };
         if !status {
