@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 use crate::ear::Ear;
 use crate::fleet::{Fleet, USUAL};
 use crate::judge::Expected;
@@ -20,6 +22,10 @@ async fn between_daemon_and_broker(wire: Wire) {
     installation.port = broker.port;
     let daemon = installation.start().await;
     let mut night = Night::begin(installation, 30, USUAL).await;
+    if wire == SLOW {
+        // The wire's own delay: of the marker, there and back, and of the alert.
+        night.late_at_most = TimeDelta::seconds(3);
+    }
     let blind = wire != SLOW;
     night.watch("nobody", 4, if blind { Expected::Unconfirmed } else { Expected::Raised });
     night.watch("somebody", 4, Expected::Nothing);
