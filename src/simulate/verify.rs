@@ -151,7 +151,9 @@ fn receipts(
         }
         let status = match receipt.status {
             ReceiptStatus::Accepted => !known_before,
-            ReceiptStatus::Duplicate => again,
+            // Also of one that was sent once: a broker hands it on again if the daemon was killed
+            // before it had acknowledged it, and the first receipt may have found nobody.
+            ReceiptStatus::Duplicate => true,
             ReceiptStatus::Rejected => false,
         };
         if !status {

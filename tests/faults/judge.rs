@@ -2,16 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, TimeDelta};
+use chrono::DateTime;
 use nightrun::domain::instant::Instant;
 use serde_json::Value;
 
 use crate::fleet::{Book, id};
 use crate::night::{Night, could_tell};
 use crate::support::daemon::Daemon;
-
-/// How long after its instant an alert may be heard, once the daemon can see.
-const LATE_AT_MOST: TimeDelta = TimeDelta::seconds(1);
 
 /// What must become of the alert `tolerance` of a visit whose instant has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,7 +148,7 @@ impl Night {
             let due_at = DateTime::parse_from_rfc3339(due_at).expect("an instant").to_utc();
             let sees = sees_since.iter().filter(|since| **since <= at).max();
             let from = sees.map_or(due_at, |since| due_at.max(*since));
-            assert!(at - from <= LATE_AT_MOST, "heard {} late: {alert}", at - from);
+            assert!(at - from <= self.late_at_most, "heard {} late: {alert}", at - from);
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Night {
     due_at: Instant,
     /// Events that are not the fleet's.
     pub others_said: BTreeSet<String>,
+    /// How long after its instant an alert may be heard, once the daemon can see.
+    pub late_at_most: TimeDelta,
     /// Since when the daemons before the last could see, and speak.
     pub could_tell: Vec<Instant>,
 }
@@ -75,6 +77,7 @@ impl Night {
             watched,
             due_at: from,
             others_said: BTreeSet::new(),
+            late_at_most: TimeDelta::seconds(1),
             could_tell: Vec::new(),
         }
     }
