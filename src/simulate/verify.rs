@@ -151,9 +151,7 @@ fn receipts(
         }
         let status = match receipt.status {
             ReceiptStatus::Accepted => !known_before,
-            // Also of one that was sent once: a broker hands it on again if the daemon was killed
-            // before it had acknowledged it, and the first receipt may have found nobody.
-            ReceiptStatus::Duplicate => true,
+            ReceiptStatus::Duplicate => again,
             ReceiptStatus::Rejected => false,
         };
         if !status {
