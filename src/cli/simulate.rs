@@ -168,6 +168,7 @@ async fn simulate(
     }
     let heard = Heard {
         played: Some(&played),
+        redelivers: matches!(settings.broker.kind, BrokerKind::External { .. }),
         before: before.into_iter().map(|(id, _)| id).collect(),
         alerts_before: alerts.iter().map(|a| (a.message.alert_id, a.message.state)).collect(),
         listened: None,

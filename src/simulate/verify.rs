@@ -41,6 +41,9 @@ pub struct Found {
 pub struct Heard<'a> {
     /// What the phones know, if they have played.
     pub played: Option<&'a Played>,
+    /// Whether a broker of its own is between phones and daemon: it may hand on twice what was sent
+    /// once, and the first receipt may have been missed.
+    pub redelivers: bool,
     /// Events that the database had before they played.
     pub before: BTreeSet<EventId>,
     /// What was heard of alerts.
@@ -104,8 +107,10 @@ fn events(truth: &Truth<'_>, heard: &Heard<'_>, verdict: &mut Verdict) {
         }
         if let Some(played) = heard.played {
             let before = verdict.differences.len();
+            let known = &played.known[index];
             let known_before = heard.before.contains(&id);
-            receipts(truth, event, &played.known[index], known_before, &name, verdict);
+            let again = known_before || known.sent > 1 || heard.redelivers;
+            receipts(truth, event, known, (known_before, again), &name, verdict);
             verdict.receipts += usize::from(verdict.differences.len() == before);
         }
     }
@@ -114,12 +119,12 @@ fn events(truth: &Truth<'_>, heard: &Heard<'_>, verdict: &mut Verdict) {
     }
 }
 
-/// What the phone was told of its event.
+/// What the phone was told of its event, which was known before, or may have come again.
 fn receipts(
     truth: &Truth<'_>,
     event: &Event,
     known: &Known,
-    known_before: bool,
+    (known_before, again): (bool, bool),
     name: &str,
     verdict: &mut Verdict,
 ) {
@@ -146,9 +151,7 @@ fn receipts(
         }
         let status = match receipt.status {
             ReceiptStatus::Accepted => !known_before,
-            // Also of one that was sent once: a broker hands it on again if the daemon was killed
-            // before it had acknowledged it, and the first receipt may have found nobody.
-            ReceiptStatus::Duplicate => true,
+            ReceiptStatus::Duplicate => again,
             ReceiptStatus::Rejected => false,
         };
         if !status {
