@@ -159,7 +159,9 @@ pub async fn watch(
     if matches!(sight, Sight::Blind) {
         return Ok(());
     }
-    let due = senders::due(db, now, DUE_MAX).await?;
+    // Those of contracts that the configuration does not have any more wait for it.
+    let of = contracts.iter().map(|contract| contract.id.clone()).collect();
+    let due = senders::due(db, &of, now, DUE_MAX).await?;
     if due.is_empty() {
         return Ok(());
     }

@@ -9,6 +9,7 @@ mod house;
 use chrono::TimeDelta;
 use house::{House, minutes, ten_at_night};
 use nightrun::blindness::BlindWatch;
+use nightrun::config::Contracts;
 use nightrun::domain::instant::Instant;
 use nightrun::sight::Sights;
 use nightrun::wire::alert::AlertMessage;
@@ -183,4 +184,29 @@ async fn one_run_that_nobody_works_is_no_blindness() {
         said,
         ["tolerance open 105 [V-1]", "tolerance open 107 [V-2]", "tolerance open 110 [V-3]"]
     );
+}
+
+/// Somebody takes the contract out of the configuration, and puts it back.
+#[tokio::test]
+async fn deadlines_of_a_contract_wait_until_the_configuration_has_it_again() {
+    let mut night = Night::with(&[("V-1", "A", 90)]).await;
+    let without = Contracts::new([], true);
+    let with = std::mem::replace(&mut night.house.contracts, without);
+    let nothing: [&str; 0] = [];
+    assert_eq!(night.look(120).await, nothing);
+    night.house.contracts = with;
+    assert_eq!(night.look(125).await, ["late open 120 [V-1]"]);
+}
+
+/// Somebody adds the contract and imports its plan, and only then restarts the daemon.
+#[tokio::test]
+async fn a_plan_that_came_before_its_contract_has_deadlines() {
+    let mut night = Night::with(&[]).await;
+    night.house.import("V-1", Some("A"), at(90), at(0)).await;
+    let without = Contracts::new([], true);
+    let with = std::mem::replace(&mut night.house.contracts, without);
+    night.house.apply(at(0)).await;
+    night.house.contracts = with;
+    night.house.apply(at(1)).await;
+    assert_eq!(night.look(105).await, ["tolerance open 105 [V-1]"]);
 }
