@@ -63,7 +63,7 @@ impl Hearing {
 
     /// Everything up to then has been heard; or as good as everything, if nobody can say.
     pub fn caught_up(&mut self, as_of: Option<Instant>) {
-        self.up_to = as_of;
+        let could_tell = std::mem::replace(&mut self.up_to, as_of).is_some();
         if self.doubted_at.is_some_and(|at| as_of.is_some_and(|as_of| as_of <= at)) {
             return;
         }
@@ -71,6 +71,9 @@ impl Hearing {
         if matches!(self.sights.broker(), Sight::Blind) {
             let grace = if as_of.is_none() { self.grace } else { Duration::ZERO };
             self.hears_from.get_or_insert(Tick::now() + grace);
+        } else if could_tell && as_of.is_none() {
+            // What has waited for a marker is told, but nobody knows whether it is so.
+            self.sights.hear_broker(self.clocks.1);
         }
     }
 
@@ -176,6 +179,19 @@ mod tests {
         assert!(!hears(&hearing) && !hearing.health.report().hears);
         let due_at = hearing.sights.blindness(&"a".parse().unwrap()).map(|found| found.due_at);
         assert_eq!(due_at, Some(t + seconds(66)), "60 s after it was heard last");
+    }
+
+    #[test]
+    fn what_has_waited_for_a_marker_in_vain_is_unconfirmed() {
+        let (mut hearing, t) = hearing(Duration::ZERO, Some(clock::now()));
+        let later = t + seconds(60);
+        hearing.clocks.1 = later;
+        hearing.caught_up(None);
+        assert_eq!(hearing.up_to(later), later, "it is told");
+        assert_eq!(hearing.sights.broker(), Sight::Seeing { since: later }, "unconfirmed");
+        hearing.clocks.1 = t + seconds(120);
+        hearing.caught_up(None);
+        assert_eq!(hearing.sights.broker(), Sight::Seeing { since: later });
     }
 
     #[test]
