@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{Days, TimeDelta};
 
 use crate::blindness::look_into_silence;
 use crate::caseload::{self, Caseload, alert_id, to_publish};
@@ -19,7 +19,7 @@ use crate::domain::policy::Contract;
 use crate::domain::refs::ContractId;
 use crate::sight::Sights;
 use crate::store::alerts::{About, Said, ToSave};
-use crate::store::{Db, StoreError, alerts, cases, outbox, plan};
+use crate::store::{Db, StoreError, alerts, cases, outbox, plan, senders};
 use crate::wire::alert::{AlertMessage, State};
 
 /// How often deadlines are looked for.
@@ -60,6 +60,16 @@ pub async fn client_nights(
         caseload::save(db, &caseload, now).await?;
     }
     Ok(keys.len() >= usize::try_from(DUE_MAX).unwrap_or(usize::MAX))
+}
+
+/// After the clock was put back: what was raised may not be due yet, and is to become due again.
+///
+/// # Errors
+/// When the database fails.
+pub async fn all_again(db: &mut Db, now: Instant) -> Result<(), StoreError> {
+    // An offset from UTC is less than a day.
+    cases::arm_from(db, now.date_naive() - Days::new(2), now).await?;
+    senders::arm_all(db, now).await
 }
 
 /// Looks whether the plans of the nights have come.

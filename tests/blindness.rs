@@ -210,3 +210,14 @@ async fn a_plan_that_came_before_its_contract_has_deadlines() {
     night.house.apply(at(1)).await;
     assert_eq!(night.look(105).await, ["tolerance open 105 [V-1]"]);
 }
+
+#[tokio::test]
+async fn what_a_clock_that_was_ahead_raised_is_over_when_it_is_put_back_and_due_in_its_time() {
+    let mut night = Night::with(&[("V-1", "A", 90)]).await;
+    assert_eq!(night.look(151).await, ["missed open 150 [V-1]"], "the clock is two hours ahead");
+    night.house.put_back(at(31)).await;
+    assert_eq!(night.look(31).await, ["missed resolved 150 [V-1]"]);
+    assert_eq!(night.look(105).await, ["tolerance open 105 [V-1]"]);
+    assert_eq!(night.look(120).await, ["tolerance resolved 105 [V-1]", "late open 120 [V-1]"]);
+    assert_eq!(night.look(150).await, ["late resolved 120 [V-1]", "missed open 150 [V-1]"]);
+}

@@ -285,7 +285,7 @@ impl<'a> Connection<'a> {
     /// The marker has come back: when it was sent.
     fn returned(&mut self, payload: &[u8]) -> Option<Wall> {
         let place = self.sent.iter().position(|sent| payload == sent.id.as_bytes())?;
-        self.sent.drain(..=place).last().map(|sent| sent.at)
+        self.sent.drain(..=place).next_back().map(|sent| sent.at)
     }
 
     fn take(&mut self, packet: Packet, known: &mut Known) -> Result<(), Trouble> {

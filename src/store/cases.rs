@@ -161,3 +161,16 @@ pub async fn arm_client(
         .await?;
     Ok(())
 }
+
+/// Has all client nights from that one on looked at now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn arm_from(db: &mut Db, night: Night, now: Instant) -> Result<(), StoreError> {
+    sqlx::query("UPDATE night SET due_at = $2 WHERE night >= $1")
+        .bind(night_text(night))
+        .bind(now.timestamp_micros())
+        .execute(db)
+        .await?;
+    Ok(())
+}

@@ -146,6 +146,16 @@ pub async fn due(
     found.into_iter().map(SenderRow::read).collect()
 }
 
+/// Has all phones and units looked at now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn arm_all(db: &mut Db, now: Instant) -> Result<(), StoreError> {
+    let now = now.timestamp_micros();
+    sqlx::query("UPDATE sender SET due_at = $1").bind(now).execute(db).await?;
+    Ok(())
+}
+
 /// Saves what is known of phones and units.
 ///
 /// # Errors

@@ -130,6 +130,13 @@ impl House {
         }
     }
 
+    /// The machine's clock is put back to then.
+    pub async fn put_back(&self, now: Instant) {
+        let mut tx = self.store.write().await.unwrap();
+        watch::all_again(&mut tx, now).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
     /// Looks at everything that is due, as the writer does.
     pub async fn look(&self, sights: &mut Sights, blind: &mut BlindWatch, now: Instant) {
         let mut tx = self.store.write().await.unwrap();
