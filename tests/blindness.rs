@@ -221,3 +221,19 @@ async fn what_a_clock_that_was_ahead_raised_is_over_when_it_is_put_back_and_due_
     assert_eq!(night.look(120).await, ["tolerance resolved 105 [V-1]", "late open 120 [V-1]"]);
     assert_eq!(night.look(150).await, ["late resolved 120 [V-1]", "missed open 150 [V-1]"]);
 }
+
+/// The carer is heard of elsewhere before the night that the carer had not left has been looked at.
+#[tokio::test]
+async fn a_carer_who_is_seen_elsewhere_confirms_nothing_that_was_due_before() {
+    let visits = [("V-1.early", "A", 60), ("V-1.late", "A", 140), ("V-2", "A", 300)];
+    let mut night = Night::with(&visits).await;
+    night.come("V-1.early", 60).await;
+    assert_eq!(night.look(150).await, ["overdue_checkout open 150 [V-1.early]"]);
+    night.sights.lose_broker(at(151));
+    night.sights.hear_broker(at(161));
+    night.come("V-2", 162).await;
+    assert_eq!(
+        night.look(162).await,
+        ["overdue_checkout resolved 150 [V-1.early]", "tolerance open 155 [V-1.late] unconfirmed"]
+    );
+}
