@@ -132,7 +132,9 @@ fn what_is_reported_twice_is_a_difference() {
     let file = |rows: Vec<Row>| {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(rows[0].keys()).unwrap();
-        rows.iter().for_each(|row| writer.write_record(row.values()).unwrap());
+        for row in &rows {
+            writer.write_record(row.values()).unwrap();
+        }
         writer.into_inner().unwrap()
     };
     let mut log: Vec<Row> = night.visits.iter().filter_map(|v| truth.log_row(v)).collect();
