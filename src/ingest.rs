@@ -42,6 +42,8 @@ pub struct Tally {
     pub rejected: u64,
     /// The contracts of which a phone was heard.
     pub heard: BTreeSet<ContractId>,
+    /// The contracts of which a unit said that something happened.
+    pub units: BTreeSet<ContractId>,
 }
 
 /// What one message turned out to be.
@@ -124,7 +126,7 @@ pub async fn record(
         desk.take(decoded, place);
     }
     desk.follow_carers(db, contracts, &new, now).await?;
-    let mut tally = Tally { heard: heard.phones(), ..Tally::default() };
+    let mut tally = Tally { heard: heard.phones(), units: heard.units(), ..Tally::default() };
     senders::save(db, contracts, heard, now).await?;
 
     let nights: Nights<'_> =

@@ -250,7 +250,9 @@ impl Writer {
             None => false,
         };
         let tally = ingest::record(&mut tx, &self.contracts, &work.messages, &sights).await?;
-        for contract in sights.hear_phones(&tally.heard, now) {
+        let mut again = sights.hear_phones(&tally.heard, now);
+        again.extend(sights.hear_units(&tally.units, now));
+        for contract in again {
             info!(%contract, "phones are heard again: deadlines are watched");
         }
         if work.put_back {
