@@ -58,12 +58,15 @@ async fn visits(
     let mut due: BTreeMap<CaseKey, Instant> = BTreeMap::new();
     let mut nights: BTreeSet<(ContractId, Night)> = BTreeSet::new();
     for ((contract, _), versions) in plan::of_refs(db, &refs).await? {
-        let Some(policies) = contracts.get(&contract) else { continue };
+        let policies = contracts.get(&contract);
         // The night that a visit has left is looked at as well.
         for version in &versions {
             let client = version.visit.client_ref.clone();
             let key = CaseKey { contract: contract.clone(), night: version.night, client };
-            let at = earliest_due(policies.policy(version.night), &version.visit);
+            // Of a contract that the configuration does not have yet they wait for it.
+            let at = policies.map_or(now, |contract| {
+                earliest_due(contract.policy(version.night), &version.visit)
+            });
             let first = due.entry(key).or_insert(at);
             *first = at.min(*first);
             nights.insert((contract.clone(), version.night));

@@ -153,7 +153,8 @@ async fn at_risk(
     night: Night,
     now: Instant,
 ) -> Result<Vec<(Instant, VisitRef)>, StoreError> {
-    let mut keys = cases::due_of(db, &contract.id, now, LISTED_MAX).await?;
+    let of = BTreeSet::from([contract.id.clone()]);
+    let mut keys = cases::due(db, &of, now, LISTED_MAX).await?;
     keys.retain(|key| key.night == night);
     let caseload = caseload::load(db, contracts, &keys).await?;
     let mut at_risk = Vec::new();

@@ -63,7 +63,7 @@ impl Hearing {
 
     /// Everything up to then has been heard; or as good as everything, if nobody can say.
     pub fn caught_up(&mut self, as_of: Option<Instant>) {
-        self.up_to = as_of;
+        let could_tell = std::mem::replace(&mut self.up_to, as_of).is_some();
         if self.doubted_at.is_some_and(|at| as_of.is_some_and(|as_of| as_of <= at)) {
             return;
         }
@@ -71,6 +71,9 @@ impl Hearing {
         if matches!(self.sights.broker(), Sight::Blind) {
             let grace = if as_of.is_none() { self.grace } else { Duration::ZERO };
             self.hears_from.get_or_insert(Tick::now() + grace);
+        } else if could_tell && as_of.is_none() {
+            // What has waited for a marker is told, but nobody knows whether it is so.
+            self.sights.hear_broker(self.clocks.1);
         }
     }
 
@@ -116,8 +119,9 @@ impl Hearing {
     }
 
     /// Compares the clocks with what they were: a machine that slept, a process that was held up and
-    /// a clock that was stepped have in common that messages may wait outside.
-    pub fn follow_clock(&mut self, now: Instant) {
+    /// a clock that was stepped have in common that messages may wait outside. Returns by how much the
+    /// clock was stepped, if it was.
+    pub fn follow_clock(&mut self, now: Instant) -> Option<TimeDelta> {
         let tick = Tick::now();
         let (before, then) = std::mem::replace(&mut self.clocks, (tick, now));
         let passed = TimeDelta::from_std(tick - before).unwrap_or(TimeDelta::MAX);
@@ -130,13 +134,17 @@ impl Hearing {
             );
             self.sights.step(step);
             self.up_to = self.up_to.and_then(|up_to| up_to.checked_add_signed(step));
+            self.doubted_at = self.doubted_at.and_then(|at| at.checked_add_signed(step));
+            self.doubt(now);
+            return Some(step);
         } else if passed <= HELD_UP_MIN {
-            return;
+            return None;
         } else if matches!(self.sights.broker(), Sight::Seeing { .. }) {
             let seconds = passed.num_seconds();
             warn!(seconds, "the daemon was held up: deadlines wait until the broker has answered");
         }
         self.doubt(now);
+        None
     }
 }
 
@@ -179,6 +187,19 @@ mod tests {
     }
 
     #[test]
+    fn what_has_waited_for_a_marker_in_vain_is_unconfirmed() {
+        let (mut hearing, t) = hearing(Duration::ZERO, Some(clock::now()));
+        let later = t + seconds(60);
+        hearing.clocks.1 = later;
+        hearing.caught_up(None);
+        assert_eq!(hearing.up_to(later), later, "it is told");
+        assert_eq!(hearing.sights.broker(), Sight::Seeing { since: later }, "unconfirmed");
+        hearing.clocks.1 = t + seconds(120);
+        hearing.caught_up(None);
+        assert_eq!(hearing.sights.broker(), Sight::Seeing { since: later });
+    }
+
+    #[test]
     fn a_doubt_ends_with_a_marker_that_was_sent_after_it() {
         let (mut hearing, t) = hearing(Duration::ZERO, Some(clock::now()));
         hearing.doubt(t + seconds(10));
@@ -196,6 +217,16 @@ mod tests {
         hearing.doubt(t);
         assert!(!hears(&hearing) && !hearing.begins(t), "not at once");
         assert!(hearing.hears_from.is_some_and(|at| at > Tick::now()));
+    }
+
+    #[test]
+    fn a_doubt_is_stepped_with_the_clock() {
+        let (mut hearing, t) = hearing(Duration::ZERO, Some(clock::now()));
+        hearing.doubt(t);
+        let back = t - seconds(3600);
+        assert_eq!(hearing.follow_clock(back).map(|step| step.num_seconds()), Some(-3600));
+        hearing.caught_up(Some(back + seconds(1)));
+        assert!(hearing.begins(back + seconds(1)), "it ends at once, and not in an hour");
     }
 
     #[test]

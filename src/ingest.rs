@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use crate::arrived::Arrived;
-use crate::caseload::{self, Caseload, Seen};
+use crate::caseload::{self, Case, Caseload, Seen};
 use crate::config::Contracts;
 use crate::domain::alert::{Cause, Sight};
 use crate::domain::event::Sender;
@@ -42,6 +42,8 @@ pub struct Tally {
     pub rejected: u64,
     /// The contracts of which a phone was heard.
     pub heard: BTreeSet<ContractId>,
+    /// The contracts of which a unit said that something happened.
+    pub units: BTreeSet<ContractId>,
 }
 
 /// What one message turned out to be.
@@ -124,7 +126,7 @@ pub async fn record(
         desk.take(decoded, place);
     }
     desk.follow_carers(db, contracts, &new, now).await?;
-    let mut tally = Tally { heard: heard.phones(), ..Tally::default() };
+    let mut tally = Tally { heard: heard.phones(), units: heard.units(), ..Tally::default() };
     senders::save(db, contracts, heard, now).await?;
 
     let nights: Nights<'_> =
@@ -355,11 +357,7 @@ impl Desk<'_> {
         };
         let received_at = decoded.event.received_at;
         let sight = self.sights.of(&decoded.event.contract);
-        let blind = matches!(sight, Sight::Blind);
-        if !blind && case.due_at.is_some_and(|due_at| due_at < received_at) {
-            let just_before = received_at - chrono::TimeDelta::microseconds(1);
-            case.assess(just_before, Cause::Time, sight, &self.seen);
-        }
+        let_pass(case, received_at, sight, &self.seen);
         case.add(&decoded.event, visit_ref.clone());
         case.assess(received_at, Cause::Receipt, sight, &self.seen);
     }
@@ -389,10 +387,21 @@ impl Desk<'_> {
         self.seen = caseload::seen(db, &self.caseload, &[], now).await?;
         for key in &overdue {
             if let Some(case) = self.caseload.get_mut(key) {
-                case.assess(now, Cause::Receipt, self.sights.of(&key.contract), &self.seen);
+                let sight = self.sights.of(&key.contract);
+                let_pass(case, now, sight, &self.seen);
+                case.assess(now, Cause::Receipt, sight, &self.seen);
             }
         }
         Ok(())
+    }
+}
+
+/// Lets time pass up to what is received at that instant: what was due before is not its doing.
+fn let_pass(case: &mut Case, received_at: Instant, sight: Sight, seen: &Seen) {
+    let blind = matches!(sight, Sight::Blind);
+    if !blind && case.due_at.is_some_and(|due_at| due_at < received_at) {
+        let just_before = received_at - chrono::TimeDelta::microseconds(1);
+        case.assess(just_before, Cause::Time, sight, seen);
     }
 }
 

@@ -62,6 +62,16 @@ impl Heard {
         phones.map(|(contract, _)| contract.clone()).collect()
     }
 
+    /// The contracts of which a unit said that something happened, and not only how it is.
+    #[must_use]
+    pub fn units(&self) -> BTreeSet<ContractId> {
+        let is_event = |news: &News| matches!(news, News::Heard(_));
+        let units = self.0.iter().filter(|((_, sender), news)| {
+            matches!(sender, Sender::Device(_)) && news.iter().any(is_event)
+        });
+        units.map(|((contract, _), _)| contract.clone()).collect()
+    }
+
     /// Something came from the sender, perhaps with a number.
     pub fn event(&mut self, sender: SenderKey, seq: Option<u64>, at: Instant) {
         let news = self.0.entry(sender).or_default();
@@ -159,7 +169,9 @@ pub async fn watch(
     if matches!(sight, Sight::Blind) {
         return Ok(());
     }
-    let due = senders::due(db, now, DUE_MAX).await?;
+    // Those of contracts that the configuration does not have any more wait for it.
+    let of = contracts.iter().map(|contract| contract.id.clone()).collect();
+    let due = senders::due(db, &of, now, DUE_MAX).await?;
     if due.is_empty() {
         return Ok(());
     }

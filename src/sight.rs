@@ -50,6 +50,8 @@ pub struct Sights {
 #[derive(Debug, Clone, Copy)]
 struct Phones {
     heard_at: Option<Instant>,
+    /// No phone has ever been heard: those who come say so by the units in the homes.
+    units_only: bool,
     /// When their silence became blindness, if it is.
     deaf_since: Option<Instant>,
     /// Since when silence proves something again.
@@ -60,7 +62,13 @@ struct Phones {
 
 impl Phones {
     fn heard(heard_at: Option<Instant>) -> Self {
-        Self { heard_at, deaf_since: None, since: Instant::MIN_UTC, looked_into: false }
+        Self {
+            heard_at,
+            units_only: heard_at.is_none(),
+            deaf_since: None,
+            since: Instant::MIN_UTC,
+            looked_into: false,
+        }
     }
 }
 
@@ -95,6 +103,29 @@ impl Sights {
     pub fn hear_phones(
         &mut self,
         contracts: &BTreeSet<ContractId>,
+        now: Instant,
+    ) -> Vec<ContractId> {
+        for contract in contracts {
+            self.phones_of(contract).units_only = false;
+        }
+        self.hear(contracts.iter(), now)
+    }
+
+    /// Units of these contracts have said that something happened: as good as phones where there are
+    /// none. Returns the contracts that were blind for want of them.
+    pub fn hear_units(
+        &mut self,
+        contracts: &BTreeSet<ContractId>,
+        now: Instant,
+    ) -> Vec<ContractId> {
+        let units_only: Vec<&ContractId> =
+            contracts.iter().filter(|contract| self.phones_of(contract).units_only).collect();
+        self.hear(units_only, now)
+    }
+
+    fn hear<'a>(
+        &mut self,
+        contracts: impl IntoIterator<Item = &'a ContractId>,
         now: Instant,
     ) -> Vec<ContractId> {
         let mut again = Vec::new();
@@ -226,6 +257,22 @@ mod tests {
         assert_eq!(again.as_slice(), std::slice::from_ref(&a));
         assert_eq!(sights.of(&a), Sight::Seeing { since: t + minutes(30) });
         assert!(sights.hear_phones(&heard, t + minutes(31)).is_empty());
+    }
+
+    #[test]
+    fn where_no_phone_was_ever_heard_units_are_as_good() {
+        let (t, a) = (night(), "a".parse().unwrap());
+        let heard = BTreeSet::from([ContractId::clone(&a)]);
+        let mut sights = Sights::seeing(t);
+        sights.looked_into(&a, true, t);
+        assert_eq!(sights.of(&a), Sight::Blind);
+        assert_eq!(sights.hear_units(&heard, t + minutes(1)).as_slice(), std::slice::from_ref(&a));
+        assert_eq!(sights.of(&a), Sight::Seeing { since: t + minutes(1) });
+        assert!(!sights.may_be_deaf(&a, true, t + minutes(20)));
+        assert!(sights.may_be_deaf(&a, true, t + minutes(21)));
+        assert!(sights.hear_phones(&heard, t + minutes(30)).is_empty());
+        assert!(sights.hear_units(&heard, t + minutes(49)).is_empty());
+        assert!(sights.may_be_deaf(&a, true, t + minutes(50)), "there are phones, and are silent");
     }
 
     #[test]

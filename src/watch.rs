@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{Days, TimeDelta};
 
 use crate::blindness::look_into_silence;
 use crate::caseload::{self, Caseload, alert_id, to_publish};
@@ -19,7 +19,7 @@ use crate::domain::policy::Contract;
 use crate::domain::refs::ContractId;
 use crate::sight::Sights;
 use crate::store::alerts::{About, Said, ToSave};
-use crate::store::{Db, StoreError, alerts, cases, outbox, plan};
+use crate::store::{Db, StoreError, alerts, cases, outbox, plan, senders};
 use crate::wire::alert::{AlertMessage, State};
 
 /// How often deadlines are looked for.
@@ -29,8 +29,8 @@ pub const DUE_MAX: i64 = 200;
 /// How often an open `no_plan` is looked at again.
 const PLAN_AGAIN_AFTER: TimeDelta = TimeDelta::seconds(20);
 
-/// Assesses the client nights that are due by `now`; those of contracts that cannot be heard wait.
-/// Returns whether there may be more.
+/// Assesses the client nights that are due by `now`; those of contracts that cannot be heard, or that
+/// the configuration does not have any more, wait. Returns whether there may be more.
 ///
 /// # Errors
 /// When the database fails.
@@ -43,9 +43,9 @@ pub async fn client_nights(
     if matches!(sights.broker(), Sight::Blind) {
         return Ok(false);
     }
-    let blind = contracts.iter().map(|contract| &contract.id);
-    let blind = blind.filter(|id| matches!(sights.of(id), Sight::Blind)).cloned().collect();
-    let keys = cases::due(db, &blind, now, DUE_MAX).await?;
+    let heard = contracts.iter().map(|contract| &contract.id);
+    let heard = heard.filter(|id| matches!(sights.of(id), Sight::Seeing { .. })).cloned().collect();
+    let keys = cases::due(db, &heard, now, DUE_MAX).await?;
     let mut caseload = Caseload::new();
     if !keys.is_empty() {
         caseload = caseload::load(db, contracts, &keys).await?;
@@ -59,13 +59,17 @@ pub async fn client_nights(
         }
         caseload::save(db, &caseload, now).await?;
     }
-    // Nights of a contract that the configuration does not have any more wait for it.
-    let orphans = keys.iter().filter(|key| contracts.get(&key.contract).is_none());
-    let orphans: Vec<_> = orphans.map(|key| (key, None)).collect();
-    if !orphans.is_empty() {
-        cases::set_due(db, orphans).await?;
-    }
     Ok(keys.len() >= usize::try_from(DUE_MAX).unwrap_or(usize::MAX))
+}
+
+/// After the clock was put back: what was raised may not be due yet, and is to become due again.
+///
+/// # Errors
+/// When the database fails.
+pub async fn all_again(db: &mut Db, now: Instant) -> Result<(), StoreError> {
+    // An offset from UTC is less than a day.
+    cases::arm_from(db, now.date_naive() - Days::new(2), now).await?;
+    senders::arm_all(db, now).await
 }
 
 /// Looks whether the plans of the nights have come.

@@ -85,6 +85,12 @@ struct Watches {
     alive_at: Tick,
 }
 
+impl Default for Watches {
+    fn default() -> Self {
+        Self { plan: PlanWatch::default(), blind: BlindWatch::default(), alive_at: Tick::now() }
+    }
+}
+
 /// What is to be done in one transaction.
 #[derive(Default)]
 struct Work {
@@ -94,6 +100,8 @@ struct Work {
     connected: Option<bool>,
     /// Deadlines are looked at as of then.
     look: Option<Instant>,
+    /// The machine's clock was put back.
+    put_back: bool,
 }
 
 /// What has been done in one transaction, once it has committed.
@@ -119,8 +127,6 @@ impl Writer {
         hearing: Hearing,
     ) -> Self {
         let now = Tick::now();
-        let watches =
-            Watches { plan: PlanWatch::default(), blind: BlindWatch::default(), alive_at: now };
         Self {
             store,
             contracts,
@@ -128,7 +134,7 @@ impl Writer {
             outbox,
             health,
             hearing,
-            watches,
+            watches: Watches::default(),
             look_at: now,
             rejected: 0,
             say_rejected_at: now,
@@ -149,8 +155,12 @@ impl Writer {
             let received = timeout_at(self.look_at, inbound.recv_many(&mut buffer, BATCH_MAX));
             open = !matches!(received.await, Ok(0));
             let now = clock::now();
-            self.hearing.follow_clock(now);
             let mut work = Work::default();
+            if let Some(step) = self.hearing.follow_clock(now) {
+                // They say when to look next, by the clock as it was.
+                self.watches = Watches::default();
+                work.put_back = step < TimeDelta::zero();
+            }
             while let Ok(outcome) = outcomes.try_recv() {
                 work.outcomes.push(outcome);
                 if work.outcomes.len() >= BATCH_MAX {
@@ -240,8 +250,13 @@ impl Writer {
             None => false,
         };
         let tally = ingest::record(&mut tx, &self.contracts, &work.messages, &sights).await?;
-        for contract in sights.hear_phones(&tally.heard, now) {
+        let mut again = sights.hear_phones(&tally.heard, now);
+        again.extend(sights.hear_units(&tally.units, now));
+        for contract in again {
             info!(%contract, "phones are heard again: deadlines are watched");
+        }
+        if work.put_back {
+            watch::all_again(&mut tx, now).await?;
         }
         if let Some(as_of) = work.look {
             more |= watch::client_nights(&mut tx, &self.contracts, as_of, &mut sights).await?;
@@ -319,6 +334,7 @@ impl Work {
             && self.outcomes.is_empty()
             && self.connected.is_none()
             && self.look.is_none()
+            && !self.put_back
     }
 }
 

@@ -9,6 +9,7 @@ mod house;
 use chrono::TimeDelta;
 use house::{House, minutes, ten_at_night};
 use nightrun::blindness::BlindWatch;
+use nightrun::config::Contracts;
 use nightrun::domain::instant::Instant;
 use nightrun::sight::Sights;
 use nightrun::wire::alert::AlertMessage;
@@ -182,5 +183,57 @@ async fn one_run_that_nobody_works_is_no_blindness() {
     assert_eq!(
         said,
         ["tolerance open 105 [V-1]", "tolerance open 107 [V-2]", "tolerance open 110 [V-3]"]
+    );
+}
+
+/// Somebody takes the contract out of the configuration, and puts it back.
+#[tokio::test]
+async fn deadlines_of_a_contract_wait_until_the_configuration_has_it_again() {
+    let mut night = Night::with(&[("V-1", "A", 90)]).await;
+    let without = Contracts::new([], true);
+    let with = std::mem::replace(&mut night.house.contracts, without);
+    let nothing: [&str; 0] = [];
+    assert_eq!(night.look(120).await, nothing);
+    night.house.contracts = with;
+    assert_eq!(night.look(125).await, ["late open 120 [V-1]"]);
+}
+
+/// Somebody adds the contract and imports its plan, and only then restarts the daemon.
+#[tokio::test]
+async fn a_plan_that_came_before_its_contract_has_deadlines() {
+    let mut night = Night::with(&[]).await;
+    night.house.import("V-1", Some("A"), at(90), at(0)).await;
+    let without = Contracts::new([], true);
+    let with = std::mem::replace(&mut night.house.contracts, without);
+    night.house.apply(at(0)).await;
+    night.house.contracts = with;
+    night.house.apply(at(1)).await;
+    assert_eq!(night.look(105).await, ["tolerance open 105 [V-1]"]);
+}
+
+#[tokio::test]
+async fn what_a_clock_that_was_ahead_raised_is_over_when_it_is_put_back_and_due_in_its_time() {
+    let mut night = Night::with(&[("V-1", "A", 90)]).await;
+    assert_eq!(night.look(151).await, ["missed open 150 [V-1]"], "the clock is two hours ahead");
+    night.house.put_back(at(31)).await;
+    assert_eq!(night.look(31).await, ["missed resolved 150 [V-1]"]);
+    assert_eq!(night.look(105).await, ["tolerance open 105 [V-1]"]);
+    assert_eq!(night.look(120).await, ["tolerance resolved 105 [V-1]", "late open 120 [V-1]"]);
+    assert_eq!(night.look(150).await, ["late resolved 120 [V-1]", "missed open 150 [V-1]"]);
+}
+
+/// The carer is heard of elsewhere before the night that the carer had not left has been looked at.
+#[tokio::test]
+async fn a_carer_who_is_seen_elsewhere_confirms_nothing_that_was_due_before() {
+    let visits = [("V-1.early", "A", 60), ("V-1.late", "A", 140), ("V-2", "A", 300)];
+    let mut night = Night::with(&visits).await;
+    night.come("V-1.early", 60).await;
+    assert_eq!(night.look(150).await, ["overdue_checkout open 150 [V-1.early]"]);
+    night.sights.lose_broker(at(151));
+    night.sights.hear_broker(at(161));
+    night.come("V-2", 162).await;
+    assert_eq!(
+        night.look(162).await,
+        ["overdue_checkout resolved 150 [V-1.early]", "tolerance open 155 [V-1.late] unconfirmed"]
     );
 }

@@ -8,8 +8,11 @@ mod house;
 
 use chrono::TimeDelta;
 use house::{House, device, minutes, phone, ten_at_night};
+use nightrun::config::{Contracts, load};
 use nightrun::domain::alert::{AlertKind, Sight};
+use nightrun::domain::event::Sender;
 use nightrun::domain::instant::{Instant, parse_instant};
+use nightrun::senders;
 use nightrun::watch::PlanWatch;
 use nightrun::wire::alert::State;
 use nightrun::wire::status::DeviceStatus;
@@ -177,4 +180,27 @@ async fn a_contract_without_visits_in_the_past_week_needs_no_plan() {
     house.import("V-1", None, long_ago, long_ago).await;
     house.watch_plans(&mut PlanWatch::default(), t).await;
     assert_eq!(said(&house).await, []);
+}
+
+/// More of them than are looked at in one transaction.
+#[tokio::test]
+async fn units_of_a_contract_that_is_not_configured_any_more_hold_up_nobody() {
+    let mut house = House::new().await;
+    let t = ten_at_night();
+    house
+        .hear(t, |heard| {
+            for number in 0..senders::DUE_MAX {
+                let unit = Sender::Device(format!("D-{number}").parse().unwrap());
+                heard.online(("default".parse().unwrap(), unit), t);
+            }
+        })
+        .await;
+    let another = load(None, []).unwrap().default_contract("another".parse().unwrap());
+    house.contracts = Contracts::new([another], true);
+    let unit = ("another".parse().unwrap(), device().1);
+    let heard_at = t + minutes(1);
+    house.hear(heard_at, |heard| heard.online(unit, heard_at)).await;
+    let due_at = heard_at + TimeDelta::hours(24);
+    house.watch(due_at, seeing()).await;
+    assert_eq!(said(&house).await, [(AlertKind::DeviceOffline, State::Open, due_at)]);
 }

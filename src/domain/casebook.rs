@@ -78,8 +78,9 @@ impl Casebook {
     pub fn add_event(&mut self, event: Event) -> Vec<NightKey> {
         let event_id = event.event_id;
         let says = event.visit_ref.as_ref().filter(|_| event.client_ref.is_none());
-        let names = self.placements.get(&event_id).or(says);
-        if let Some(other) = names.and_then(VisitRef::unplanned_event) {
+        // Both: what a coordinator names may not be there.
+        let names = self.placements.get(&event_id).into_iter().chain(says);
+        for other in names.filter_map(VisitRef::unplanned_event) {
             self.naming.entry(other).or_default().insert(event_id);
         }
         self.events.insert(event_id, Arc::new(event));
@@ -279,5 +280,58 @@ impl Book for Following<'_> {
 
     fn placed(&self, event_id: EventId) -> Option<&VisitRef> {
         self.book.placements.get(&event_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load;
+    use crate::domain::event::{EventKind, Sender};
+    use crate::domain::instant::parse_instant;
+
+    fn event(id: u128, client: Option<&str>, visit: Option<VisitRef>) -> Event {
+        let at = parse_instant("2019-02-05T01:00:00Z").unwrap();
+        Event {
+            contract: "default".parse().unwrap(),
+            event_id: EventId(uuid::Uuid::from_u128(id)),
+            sender: Sender::Carer("amy".parse().unwrap()),
+            kind: EventKind::CheckIn,
+            carer_ref: "amy".parse().unwrap(),
+            occurred_at: at,
+            received_at: at,
+            client_ref: client.map(|client| client.parse().unwrap()),
+            visit_ref: visit,
+            tag: None,
+            position: None,
+            informal_carer: false,
+            seq: None,
+        }
+    }
+
+    /// The event goes by what it says itself, whichever of the three comes first (R8).
+    #[test]
+    fn an_event_that_is_placed_at_no_visit_there_is_follows_its_own_words() {
+        let contract = load(None, []).unwrap().default_contract("default".parse().unwrap());
+        let other = event(2, Some("C-1"), None);
+        let follows = event(1, None, Some(VisitRef::unplanned(other.event_id)));
+        let what = CorrectionKind::Place {
+            event_id: follows.event_id,
+            visit_ref: "V-none".parse().unwrap(),
+        };
+        let correction = Correction {
+            at: follows.received_at,
+            by: "a coordinator".to_owned(),
+            contract: "default".parse().unwrap(),
+            reason: None,
+            comment: None,
+            return_comment: None,
+            what,
+        };
+        let mut book = Casebook::new(Arc::new(contract), Registers::default());
+        book.add_correction(correction);
+        book.add_event(follows.clone());
+        book.add_event(other);
+        assert!(book.placed.contains_key(&follows.event_id));
     }
 }

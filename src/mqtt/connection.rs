@@ -33,6 +33,8 @@ const READ_BATCH: usize = 1;
 /// Messages that wait for room in the writer's channel before this stops reading. Those with QoS 1
 /// are never so many; this bounds those that publishers send with QoS 0.
 const WAITING_MAX: usize = 2 * UNACKNOWLEDGED_MAX as usize;
+/// Markers that are known to be on their way; an older one that comes says nothing.
+const MARKERS_MAX: usize = 16;
 
 /// Why a connection ended.
 pub(super) enum Ended {
@@ -60,9 +62,15 @@ enum Marker {
     /// One is sent at that instant.
     Next(Instant),
     /// One is on its way, and is waited for until then.
-    Out { id: String, sent_at: Wall, until: Instant },
-    /// It has been on its way for too long; it may still come.
-    Overdue { id: String, sent_at: Wall },
+    Out(Instant),
+    /// The broker does not take any.
+    Refused,
+}
+
+/// A marker that has not come back, and when it was sent.
+struct Sent {
+    id: String,
+    at: Wall,
 }
 
 /// One connection's state beside its event loop.
@@ -73,6 +81,10 @@ struct Connection<'a> {
     /// Whether the broker had kept the session.
     kept: bool,
     marker: Marker,
+    /// The markers that may still come, oldest first: a broker whose queue is full drops some.
+    sent: VecDeque<Sent>,
+    /// How many markers the broker has not even acknowledged.
+    unanswered: u16,
     marker_topic: String,
     /// What waits for room in the writer's channel, in order.
     waiting: VecDeque<Inbound>,
@@ -177,6 +189,8 @@ impl<'a> Connection<'a> {
             phase: Phase::Connecting,
             kept: false,
             marker: Marker::Next(Instant::now()),
+            sent: VecDeque::new(),
+            unanswered: 0,
             marker_topic: settings.marker_topic(),
             waiting: VecDeque::new(),
             held,
@@ -190,7 +204,7 @@ impl<'a> Connection<'a> {
     fn deadline(&self) -> Option<Instant> {
         match (&self.phase, &self.marker) {
             (Phase::Draining(until) | Phase::Confirming(until) | Phase::Leaving(until), _)
-            | (Phase::Live, Marker::Next(until) | Marker::Out { until, .. }) => Some(*until),
+            | (Phase::Live, Marker::Next(until) | Marker::Out(until)) => Some(*until),
             _ => None,
         }
     }
@@ -231,36 +245,47 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Sends the next marker, or gives up the one that has not come back.
+    /// Sends the next marker, also if the last one has not come back: it may have been dropped.
     fn see_to_the_marker(&mut self, known: &mut Known) {
-        match std::mem::replace(&mut self.marker, Marker::Next(Instant::now())) {
-            Marker::Next(_) | Marker::Overdue { .. } => self.send_marker(known),
-            Marker::Out { id, sent_at, .. } => {
-                tracing::warn!(
-                    topic = self.marker_topic,
-                    "the marker has not come back after {BACKLOG_SECONDS_MAX} s, so old messages \
-                     may still be on their way; if this repeats, check that the broker's access \
-                     rules let this user write and read the topic"
-                );
-                self.marker = Marker::Overdue { id, sent_at };
-                self.waiting.push_back(Inbound::CaughtUp { as_of: None });
+        if let Marker::Out(_) = self.marker {
+            tracing::warn!(
+                topic = self.marker_topic,
+                "the marker has not come back after {BACKLOG_SECONDS_MAX} s, so old messages may \
+                 still be on their way; if this repeats, check that the broker's access rules let \
+                 this user write and read the topic, and that its queues have room"
+            );
+            self.waiting.push_back(Inbound::CaughtUp { as_of: None });
+            if std::mem::take(&mut known.marker_refused) {
                 // Somebody may have changed the rules when there is a next connection.
-                known.marker_refused = false;
+                self.marker = Marker::Refused;
+                return;
             }
         }
+        self.send_marker(known);
     }
 
     /// Asks the broker for everything that it has for the daemon: the marker comes back behind it.
     fn send_marker(&mut self, known: &Known) {
-        let id = Uuid::new_v4().to_string();
-        let until = Instant::now() + Duration::from_secs(BACKLOG_SECONDS_MAX);
-        if !known.marker_refused {
+        // More would take the places of which acknowledgements must never wait for one.
+        if !known.marker_refused && self.unanswered < OUTGOING_MAX / 2 {
+            let id = Uuid::new_v4().to_string();
             self.request(|client| {
                 let at_least_once = PublishOptions::at_least_once();
                 client.try_publish(self.marker_topic.clone(), id.clone(), at_least_once)
             });
+            self.unanswered += 1;
+            self.sent.push_back(Sent { id, at: clock::now() });
+            if self.sent.len() > MARKERS_MAX {
+                self.sent.pop_front();
+            }
         }
-        self.marker = Marker::Out { id, sent_at: clock::now(), until };
+        self.marker = Marker::Out(Instant::now() + Duration::from_secs(BACKLOG_SECONDS_MAX));
+    }
+
+    /// The marker has come back: when it was sent.
+    fn returned(&mut self, payload: &[u8]) -> Option<Wall> {
+        let place = self.sent.iter().position(|sent| payload == sent.id.as_bytes())?;
+        self.sent.drain(..=place).next_back().map(|sent| sent.at)
     }
 
     fn take(&mut self, packet: Packet, known: &mut Known) -> Result<(), Trouble> {
@@ -268,24 +293,26 @@ impl<'a> Connection<'a> {
             Packet::ConnAck(connack) => self.connected(connack.session_present),
             Packet::SubAck(_) if self.stopping() => self.leave(),
             Packet::SubAck(suback) => self.subscribed(&suback.return_codes, known)?,
-            Packet::PubAck(puback)
-                if !matches!(
-                    puback.reason,
-                    PubAckReason::Success | PubAckReason::NoMatchingSubscribers
-                ) =>
-            {
-                tracing::error!(
-                    topic = self.marker_topic,
-                    "the broker refused the marker ({:?}), so nothing tells when its backlog has \
-                     been read; its access rules must let this user write and read the topic",
-                    puback.reason
-                );
-                known.marker_refused = true;
+            Packet::PubAck(puback) => {
+                self.unanswered = self.unanswered.saturating_sub(1);
+                self.answered(puback.reason, known);
             }
             Packet::Publish(publish) if !self.stopping() => self.received(publish, known),
             _ => {}
         }
         Ok(())
+    }
+
+    fn answered(&self, reason: PubAckReason, known: &mut Known) {
+        if matches!(reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers) {
+            return;
+        }
+        tracing::error!(
+            topic = self.marker_topic,
+            "the broker refused the marker ({reason:?}), so nothing tells when its backlog has been \
+             read; its access rules must let this user write and read the topic"
+        );
+        known.marker_refused = true;
     }
 
     fn connected(&mut self, session_present: bool) {
@@ -332,18 +359,13 @@ impl<'a> Connection<'a> {
         let topic = String::from_utf8_lossy(&publish.topic).into_owned();
         if topic == self.marker_topic {
             self.request(|client| client.try_ack(&publish));
-            match &self.marker {
-                Marker::Out { id, sent_at, .. } | Marker::Overdue { id, sent_at }
-                    if publish.payload == id.as_bytes() =>
-                {
-                    if known.hears != Hears::Everything {
-                        tracing::info!("has read everything that the broker had kept");
-                    }
-                    known.hears = Hears::Everything;
-                    self.waiting.push_back(Inbound::CaughtUp { as_of: Some(*sent_at) });
-                    self.marker = Marker::Next(Instant::now() + MARKER_PAUSE);
+            if let Some(sent_at) = self.returned(&publish.payload) {
+                if known.hears != Hears::Everything {
+                    tracing::info!("has read everything that the broker had kept");
                 }
-                _ => {}
+                known.hears = Hears::Everything;
+                self.waiting.push_back(Inbound::CaughtUp { as_of: Some(sent_at) });
+                self.marker = Marker::Next(Instant::now() + MARKER_PAUSE);
             }
             return;
         }
@@ -409,18 +431,50 @@ mod tests {
         assert!(matches!(this.waiting.pop_front(), Some(Inbound::Connected { kept: false })));
         this.received(marker("of an earlier connection"), &mut known);
         assert!(this.waiting.is_empty(), "a stale marker");
-        // It does not come for too long.
+        // It does not come for too long, so there is another; either may still come.
+        let (first, sent) = (this.sent[0].id.clone(), this.sent[0].at);
         this.see_to_the_marker(&mut known);
         assert!(matches!(this.waiting.pop_front(), Some(Inbound::CaughtUp { as_of: None })));
         assert!(known.hears == Hears::Backlog, "the next trouble must not try again at once");
-        let Marker::Overdue { id, sent_at } = &this.marker else { panic!("it is overdue") };
-        let (id, sent) = (id.clone(), *sent_at);
-        this.received(marker(&id), &mut known);
+        let second = this.sent[1].id.clone();
+        this.received(marker(&first), &mut known);
         assert!(
             matches!(this.waiting.pop_front(), Some(Inbound::CaughtUp { as_of: Some(at) }) if at == sent)
         );
-        this.received(marker(&id), &mut known);
+        this.received(marker(&first), &mut known);
         assert!(this.waiting.is_empty(), "the same again");
+        this.received(marker(&second), &mut known);
+        assert!(matches!(this.waiting.pop_front(), Some(Inbound::CaughtUp { as_of: Some(_) })));
         assert!(matches!(this.marker, Marker::Next(_)));
+    }
+
+    #[test]
+    fn markers_that_the_broker_drops_are_followed_by_others() {
+        let settings = settings();
+        let (client, _eventloop) = build(&settings).expect("valid options");
+        let mut known = Known::default();
+        let mut this = Connection::new(&settings, client, None);
+        this.phase = Phase::Live;
+        this.send_marker(&known);
+        for _ in 0..100 {
+            this.unanswered = 0;
+            this.see_to_the_marker(&mut known);
+            assert!(this.deadline().is_some(), "it is tried again");
+        }
+        assert_eq!(this.sent.len(), MARKERS_MAX);
+        let last = this.sent.back().map(|sent| sent.id.clone()).unwrap_or_default();
+        this.waiting.clear();
+        let topic = settings.marker_topic();
+        this.received(Publish::new(topic, QoS::AtLeastOnce, last, None), &mut known);
+        assert!(matches!(this.waiting.pop_front(), Some(Inbound::CaughtUp { as_of: Some(_) })));
+        // Of a broker that does not even answer, or does not take them, no more is asked.
+        for _ in 0..100 {
+            this.marker = Marker::Next(Instant::now());
+            this.see_to_the_marker(&mut known);
+        }
+        assert!(this.unanswered < OUTGOING_MAX);
+        known.marker_refused = true;
+        this.see_to_the_marker(&mut known);
+        assert!(this.deadline().is_none());
     }
 }

@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use super::night::{self, Night, Shape};
 use super::script::{Answer, Counts, Fault, Says, Script, When};
 use super::scripts;
-use super::truth::{Truth, night_of};
+use super::truth::{Row, Truth, night_of};
+use super::verify::{Found, Heard, verify};
 use crate::config::load;
 use crate::domain::instant::{Instant, parse_instant};
 use crate::domain::policy::Contract;
@@ -118,6 +119,37 @@ fn every_script_is_drawn() {
     let all: BTreeSet<&str> = scripts::all().map(|script| script.name).collect();
     assert_eq!(drawn, all);
     assert_eq!(scripts::all().count(), all.len(), "each has a name of its own");
+}
+
+/// A visit that is paid for twice is as wrong as one that is not paid for.
+#[test]
+fn what_is_reported_twice_is_a_difference() {
+    let anchor = parse_instant("2026-11-22T02:00:00Z").unwrap();
+    let (night, contract) = (laid(7, 10, anchor), contract());
+    let received: HashMap<_, _> =
+        night.events.iter().map(|e| (e.payload.event_id, e.send_from)).collect();
+    let truth = Truth { night: &night, contract: &contract, received: &received, now: anchor };
+    let file = |rows: Vec<Row>| {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(rows[0].keys()).unwrap();
+        for row in &rows {
+            writer.write_record(row.values()).unwrap();
+        }
+        writer.into_inner().unwrap()
+    };
+    let mut log: Vec<Row> = night.visits.iter().filter_map(|v| truth.log_row(v)).collect();
+    let mut schedule: Vec<Row> = truth.schedule().0.into_values().collect();
+    let differences = |log: &[Row], schedule: &[Row]| {
+        let (log, schedule) = (file(log.to_vec()), file(schedule.to_vec()));
+        let found = Found { received: received.clone(), alerts: Vec::new(), log, schedule };
+        let verdict = verify(&truth, &found, &Heard::default()).unwrap();
+        let of_reports = verdict.differences.into_iter();
+        of_reports.filter(|line| line.contains("expected one")).collect::<Vec<_>>()
+    };
+    assert!(differences(&log, &schedule).is_empty());
+    log.push(log[3].clone());
+    schedule.push(schedule[2].clone());
+    assert_eq!(differences(&log, &schedule).len(), 2);
 }
 
 #[test]

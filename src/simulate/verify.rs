@@ -203,7 +203,10 @@ fn quoted(text: &str) -> String {
 fn visits(truth: &Truth<'_>, log: &[u8], verdict: &mut Verdict) -> anyhow::Result<()> {
     let mut is: BTreeMap<String, Row> = BTreeMap::new();
     for row in rows(log, "client_ref", &truth.night.prefix)? {
-        is.insert(row["visit_ref"].clone(), row);
+        if let Some(twice) = is.insert(row["visit_ref"].clone(), row) {
+            let about = format!("visit {}", twice["visit_ref"]);
+            verdict.differs(&about, "one line of the visit log", "several");
+        }
     }
     for visit in &truth.night.visits {
         let Some(expected) = truth.log_row(visit) else { continue };
@@ -228,7 +231,11 @@ fn schedule(truth: &Truth<'_>, schedule: &[u8], verdict: &mut Verdict) -> anyhow
     let columns = ["Service", "Service Level Type", "Client Reference", "Start Date"];
     let mut is: BTreeMap<[String; 4], Row> = BTreeMap::new();
     for row in rows(schedule, "Client Reference", &truth.night.prefix)? {
-        is.insert(columns.map(|column| row[column].clone()), row);
+        let key = columns.map(|column| row[column].clone());
+        if is.insert(key.clone(), row).is_some() {
+            let about = format!("Schedule 3 row {}", key.join(", "));
+            verdict.differs(&about, "one such row", "several");
+        }
     }
     for (key, expected) in &expected {
         verdict.rows += 1;

@@ -43,47 +43,26 @@ fn read(found: Vec<(String, String, String)>) -> Result<BTreeSet<CaseKey>, Store
         .collect()
 }
 
-/// The client nights about which something is due by `now`, those that became due last first: an
-/// old backlog does not hold up what happens now. Those of the contracts in `but_of` wait.
+/// The client nights of these contracts about which something is due by `now`, those that became due
+/// last first: an old backlog does not hold up what happens now.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn due(
     db: &mut Db,
-    but_of: &BTreeSet<ContractId>,
+    of: &BTreeSet<ContractId>,
     now: Instant,
     most: i64,
 ) -> Result<BTreeSet<CaseKey>, StoreError> {
-    let but_of = but_of.iter().map(|contract| json!({"contract": contract.as_str()}));
+    // Not by IN: that would read all nights of these contracts, and not what is due.
     let found = sqlx::query_as(
-        "SELECT contract, night, client_ref FROM night WHERE due_at <= $1 AND contract NOT IN \
-         (SELECT value->>'contract' FROM json_each($3)) ORDER BY due_at DESC LIMIT $2",
+        "SELECT n.contract, n.night, n.client_ref FROM night n WHERE n.due_at <= $1 \
+         AND EXISTS (SELECT 1 FROM json_each($3) k WHERE k.value->>'contract' = n.contract) \
+         ORDER BY n.due_at DESC LIMIT $2",
     )
     .bind(now.timestamp_micros())
     .bind(most)
-    .bind(rows(but_of))
-    .fetch_all(db)
-    .await?;
-    read(found)
-}
-
-/// The same, of one contract.
-///
-/// # Errors
-/// When the database fails.
-pub async fn due_of(
-    db: &mut Db,
-    contract: &ContractId,
-    now: Instant,
-    most: i64,
-) -> Result<BTreeSet<CaseKey>, StoreError> {
-    let found = sqlx::query_as(
-        "SELECT contract, night, client_ref FROM night WHERE due_at <= $1 AND contract = $3 \
-         ORDER BY due_at DESC LIMIT $2",
-    )
-    .bind(now.timestamp_micros())
-    .bind(most)
-    .bind(contract.as_str())
+    .bind(rows(of.iter().map(|contract| json!({"contract": contract.as_str()}))))
     .fetch_all(db)
     .await?;
     read(found)
@@ -177,6 +156,19 @@ pub async fn arm_client(
     sqlx::query("UPDATE night SET due_at = $3 WHERE contract = $1 AND client_ref = $2")
         .bind(contract.as_str())
         .bind(client.as_str())
+        .bind(now.timestamp_micros())
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Has all client nights from that one on looked at now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn arm_from(db: &mut Db, night: Night, now: Instant) -> Result<(), StoreError> {
+    sqlx::query("UPDATE night SET due_at = $2 WHERE night >= $1")
+        .bind(night_text(night))
         .bind(now.timestamp_micros())
         .execute(db)
         .await?;

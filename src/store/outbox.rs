@@ -26,7 +26,7 @@ pub struct ToPublish {
 /// sends its event again, and gets another.
 pub const REFUSED_MAX: TimeDelta = TimeDelta::days(1);
 
-/// Adds messages.
+/// Adds messages, to be published at once, whatever the clock says then.
 ///
 /// # Errors
 /// When the database fails.
@@ -42,7 +42,7 @@ pub async fn add(
         messages.iter().map(|(topic, payload)| json!({"topic": topic, "payload": payload}));
     sqlx::query(
         "INSERT INTO outbox (topic, payload, written_at, not_before) \
-         SELECT value->>'topic', value->>'payload', $2, $2 FROM json_each($1)",
+         SELECT value->>'topic', value->>'payload', $2, 0 FROM json_each($1)",
     )
     .bind(rows(values))
     .bind(now.timestamp_micros())
@@ -102,4 +102,22 @@ pub async fn put_off(
     .await?;
     remove(db, &[id]).await?;
     Ok(done.rows_affected() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+    use crate::store::Store;
+
+    #[tokio::test]
+    async fn a_clock_that_is_put_back_holds_up_no_alert() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("nightrun.db")).await.unwrap();
+        let mut tx = store.write().await.unwrap();
+        let ahead = clock::now();
+        add(&mut tx, &[("topic".to_owned(), "{}".to_owned())], ahead).await.unwrap();
+        let put_back = ahead - TimeDelta::hours(1);
+        assert_eq!(take(&mut tx, 0, put_back).await.unwrap().len(), 1);
+    }
 }

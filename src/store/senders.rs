@@ -123,22 +123,37 @@ pub async fn of_contract(
     found.into_iter().map(SenderRow::read).collect()
 }
 
-/// The phones and units about which something is due by `now`.
+/// The phones and units of these contracts about which something is due by `now`.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn due(
     db: &mut Db,
+    of: &BTreeSet<ContractId>,
     now: Instant,
     most: i64,
 ) -> Result<BTreeMap<SenderKey, SenderState>, StoreError> {
-    let found: Vec<SenderRow> =
-        sqlx::query_as("SELECT * FROM sender WHERE due_at <= $1 ORDER BY due_at LIMIT $2")
-            .bind(now.timestamp_micros())
-            .bind(most)
-            .fetch_all(db)
-            .await?;
+    let found: Vec<SenderRow> = sqlx::query_as(
+        "SELECT s.* FROM sender s WHERE s.due_at <= $1 \
+         AND EXISTS (SELECT 1 FROM json_each($3) k WHERE k.value->>'contract' = s.contract) \
+         ORDER BY s.due_at LIMIT $2",
+    )
+    .bind(now.timestamp_micros())
+    .bind(most)
+    .bind(rows(of.iter().map(|contract| json!({"contract": contract.as_str()}))))
+    .fetch_all(db)
+    .await?;
     found.into_iter().map(SenderRow::read).collect()
+}
+
+/// Has all phones and units looked at now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn arm_all(db: &mut Db, now: Instant) -> Result<(), StoreError> {
+    let now = now.timestamp_micros();
+    sqlx::query("UPDATE sender SET due_at = $1").bind(now).execute(db).await?;
+    Ok(())
 }
 
 /// Saves what is known of phones and units.

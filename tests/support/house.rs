@@ -80,7 +80,7 @@ impl House {
         self.import_for(1, name, run, start, now).await;
     }
 
-    /// Imports a visit of so many carers at a client of its own.
+    /// Imports a visit of so many carers. Its client is called after what its name has before a dot.
     pub async fn import_for(
         &self,
         carers_required: u8,
@@ -94,7 +94,7 @@ impl House {
             visit_ref: name.parse().unwrap(),
             service: "S".to_owned(),
             service_level: "L".to_owned(),
-            client_ref: format!("C-{name}").parse().unwrap(),
+            client_ref: format!("C-{}", name.split('.').next().unwrap()).parse().unwrap(),
             run: run.map(|run| run.parse().unwrap()),
             start,
             end: start + minutes(30),
@@ -128,6 +128,13 @@ impl House {
             more = apply::step(&mut tx, &self.contracts, now).await.unwrap();
             tx.commit().await.unwrap();
         }
+    }
+
+    /// The machine's clock is put back to then.
+    pub async fn put_back(&self, now: Instant) {
+        let mut tx = self.store.write().await.unwrap();
+        watch::all_again(&mut tx, now).await.unwrap();
+        tx.commit().await.unwrap();
     }
 
     /// Looks at everything that is due, as the writer does.
