@@ -11,6 +11,8 @@ pub mod serve;
 pub mod simulate;
 pub mod user;
 
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -62,7 +64,7 @@ impl Cli {
             _ => ExitCode::FAILURE,
         };
         self.execute().unwrap_or_else(|error| {
-            eprintln!("nightrun: {error:#}");
+            eprintln!("nightrun: {}", said(&error));
             failed
         })
     }
@@ -88,6 +90,24 @@ impl Cli {
     }
 }
 
+/// What went wrong, and why; a cause that an error has told already is not told again.
+fn said(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            let colon = if text.is_empty() { "" } else { ": " };
+            text.push_str(colon);
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
+/// Writes a line to standard output, which may be gone.
+fn say(line: impl Display) -> anyhow::Result<()> {
+    writeln!(io::stdout(), "{line}").context("cannot write to standard output")
+}
+
 fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -102,4 +122,17 @@ fn settings(file: Option<&Path>, broker: Option<&str>) -> anyhow::Result<Setting
     let named = broker.map(|url| (BROKER.to_owned(), url.to_owned()));
     let environment = environment().filter(|(key, _)| key != BROKER || named.is_none());
     Ok(load(file, environment.chain(named.clone()))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let told = anyhow::anyhow!("the disk is full").context("cannot write: the disk is full");
+        assert_eq!(said(&told), "cannot write: the disk is full");
+        let untold = anyhow::anyhow!("the disk is full").context("cannot write a.csv");
+        assert_eq!(said(&untold), "cannot write a.csv: the disk is full");
+    }
 }

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use crate::caseload::{alert_id, to_publish};
 use crate::config::Contracts;
 use crate::domain::alert::{AlertKind, Resolution, Sight};
-use crate::domain::calendar::night_end;
+use crate::domain::calendar::{local, night_end};
 use crate::domain::event::Sender;
 use crate::domain::instant::Instant;
 use crate::domain::policy::Contract;
@@ -197,6 +197,7 @@ async fn look(
             if !due.iter().any(|(kind, _)| *kind == message.kind) {
                 message.state = State::Resolved;
                 message.resolution = Some(Resolution::Over);
+                message.detail = over(&key.1, message.kind);
                 changed.push((About::Sender(key.clone(), night), message, told));
             }
         }
@@ -225,6 +226,14 @@ async fn look(
     senders::save(db, &saved).await
 }
 
+fn over(sender: &Sender, kind: AlertKind) -> String {
+    let (word, reference) = senders::words(sender);
+    match kind {
+        AlertKind::SequenceGap => format!("{word} {reference}: the missing messages have arrived"),
+        _ => format!("{word} {reference} has been heard again"),
+    }
+}
+
 fn raise(
     contract: &Contract,
     sender: &Sender,
@@ -234,11 +243,12 @@ fn raise(
 ) -> AlertMessage {
     let (word, reference) = senders::words(sender);
     let micros = due_at.timestamp_micros().to_string();
+    let heard_at = local(contract.zone, state.heard_at).format("%Y-%m-%d %H:%M");
     let detail = match (kind, state.sequence.gap()) {
         (AlertKind::SequenceGap, Some((missing, highest))) => {
             format!("{word} {reference}: message {missing} has not arrived, although {highest} has")
         }
-        _ => format!("{word} {reference} has not been heard since {}", state.heard_at),
+        _ => format!("{word} {reference} has not been heard since {heard_at}"),
     };
     let id = alert_id(&[contract.id.as_str(), word, reference, kind.as_str(), &micros]);
     let night = contract.night_of(due_at);

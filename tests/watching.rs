@@ -204,3 +204,22 @@ async fn units_of_a_contract_that_is_not_configured_any_more_hold_up_nobody() {
     house.watch(due_at, seeing()).await;
     assert_eq!(said(&house).await, [(AlertKind::DeviceOffline, State::Open, due_at)]);
 }
+
+#[tokio::test]
+async fn what_is_said_of_a_unit_is_in_local_time_and_ends() {
+    let house = House::new().await;
+    let t = parse_instant("2019-07-01T21:05:30.25Z").unwrap();
+    house.hear(t, |heard| heard.online(device(), t)).await;
+    house.hear(t + minutes(1), |heard| heard.lost(device(), t + minutes(1))).await;
+    house.watch(t + minutes(16), seeing()).await;
+    house.hear(t + minutes(20), |heard| heard.event(device(), None, t + minutes(20))).await;
+    let said: Vec<String> = house.said().await.into_iter().map(|said| said.detail).collect();
+    let unit = "device D-1 has";
+    assert_eq!(
+        said,
+        [
+            format!("{unit} not been heard since 2019-07-01 22:05"),
+            format!("{unit} been heard again")
+        ]
+    );
+}

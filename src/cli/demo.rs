@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant as Tick, sleep_until};
 
 use super::import::{self, Kind};
+use super::say;
 use crate::clock;
 use crate::config::{LogFormat, LogSettings, Settings, load};
 use crate::daemon::Daemon;
@@ -97,7 +98,7 @@ pub async fn run() -> anyhow::Result<()> {
     let settings = load(Some(&config), [])?;
     let daemon = Daemon::start(&settings).await?;
 
-    println!("{}", introduction(zone, now, address));
+    say(introduction(zone, now, address))?;
     for (kind, name, rows) in
         [(Kind::Clients, "clients.csv", clients()), (Kind::Visits, "visits.csv", visits(now))]
     {
@@ -106,7 +107,7 @@ pub async fn run() -> anyhow::Result<()> {
         let arguments = import::Arguments { kind, file, dry_run: false };
         import::run(&arguments, &settings).await?;
     }
-    println!();
+    say("")?;
     let mut phones = Phones::connect(address, zone).await?;
     tokio::select! {
         played = phones.play(&settings, address) => played?,
@@ -115,8 +116,7 @@ pub async fn run() -> anyhow::Result<()> {
     }
     drop(phones);
     daemon.stop().await?;
-    println!("\n{}", farewell(&place, &config, night_of(zone, now)));
-    Ok(())
+    say(format!("\n{}", farewell(&place, &config, night_of(zone, now))))
 }
 
 /// A zone in which it is about half past two.
@@ -237,12 +237,12 @@ impl Phones {
         let began = Tick::now();
         for (second, carer, deed, client) in SCRIPT {
             let at = began + Duration::from_secs(second.unsigned_abs());
-            self.show_until(at).await;
+            self.show_until(at).await?;
             self.act(carer, deed, client).await?;
         }
-        self.show_until(Tick::now() + Duration::from_secs(5)).await;
-        println!("\nHow it stands:\n{}", standing(settings).await?);
-        println!(
+        self.show_until(Tick::now() + Duration::from_secs(5)).await?;
+        say(format!("\nHow it stands:\n{}", standing(settings).await?))?;
+        say(format!(
             "That was the script. The daemon runs on; be a carer yourself:\n  \
              mosquitto_pub -p {} -q 1 -t nightrun/v1/{CONTRACT}/carer/you/event -m \
              '{{\"event_id\":\"{}\",\"type\":\"check_in\",\"client_ref\":\"C-106\",\
@@ -250,35 +250,36 @@ impl Phones {
             address.port(),
             uuid::Uuid::new_v4(),
             format_seconds(clock::now()),
-        );
+        ))?;
         loop {
-            self.show_until(Tick::now() + Duration::from_hours(1)).await;
+            self.show_until(Tick::now() + Duration::from_hours(1)).await?;
         }
     }
 
-    async fn show_until(&mut self, at: Tick) {
+    async fn show_until(&mut self, at: Tick) -> anyhow::Result<()> {
         loop {
-            let (topic, payload) = tokio::select! {
-                () = sleep_until(at) => return,
-                message = self.messages.recv() => match message {
-                    Some(message) => message,
-                    None => return sleep_until(at).await,
-                },
+            let message = tokio::select! {
+                () = sleep_until(at) => return Ok(()),
+                message = self.messages.recv() => message,
+            };
+            let Some((topic, payload)) = message else {
+                sleep_until(at).await;
+                return Ok(());
             };
             if let Ok(alert) = serde_json::from_slice::<AlertMessage>(&payload) {
                 // An unplanned visit is told once, and is over at once.
                 if (alert.kind, alert.state) != (AlertKind::UnplannedVisit, State::Resolved) {
-                    self.say(&of_alert(&alert));
+                    self.say(&of_alert(&alert))?;
                 }
             } else if let Ok(receipt) = serde_json::from_slice::<Receipt>(&payload) {
                 let carer = topic.split('/').nth(4).unwrap_or_default();
-                self.say(&of_receipt(carer, &receipt));
+                self.say(&of_receipt(carer, &receipt))?;
             }
         }
     }
 
-    fn say(&self, what: &str) {
-        println!("{}  {what}", local(self.zone, clock::now()).format("%H:%M:%S"));
+    fn say(&self, what: &str) -> anyhow::Result<()> {
+        say(format!("{}  {what}", local(self.zone, clock::now()).format("%H:%M:%S")))
     }
 
     async fn act(&mut self, carer: &str, deed: Deed, client: &str) -> anyhow::Result<()> {
@@ -290,7 +291,7 @@ impl Phones {
             Deed::Refused => "is refused by",
         };
         let space = if deed == Deed::Again { "" } else { " " };
-        self.say(&format!("  {carer}{space}{did} {client}"));
+        self.say(&format!("  {carer}{space}{did} {client}"))?;
         if deed != Deed::Again {
             self.last = Some(event(carer, deed, client)?);
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 
-use super::input;
+use super::{input, say};
 use crate::apply::VISITS;
 use crate::clock;
 use crate::config::Settings;
@@ -53,10 +53,16 @@ pub async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<(
     let word = arguments.kind.to_possible_value();
     let kind = word.as_ref().map_or(VISITS, |word| word.get_name());
     let path = &settings.database.path;
+    // A file that is not there makes no database either.
+    input::readable(&arguments.file)?;
+    let is_new = !path.try_exists().unwrap_or(true);
     // A dry run makes no database: it compares with one that is empty, and gone afterwards.
-    let nowhere = (arguments.dry_run && !path.try_exists().unwrap_or(true))
+    let nowhere = (arguments.dry_run && is_new)
         .then(|| std::env::temp_dir().join(format!("nightrun-{}.db", uuid::Uuid::new_v4())));
     let store = Store::open(nowhere.as_ref().unwrap_or(path)).await?;
+    if is_new && !arguments.dry_run {
+        eprintln!("{} is new: see that the daemon uses this database too", path.display());
+    }
     let imported = import(arguments, settings, &store, kind).await;
     store.close().await;
     if let Some(nowhere) = nowhere {
@@ -66,8 +72,7 @@ pub async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<(
     let Counts { changed, unchanged } = counts;
     let rows = |count: u64| if count == 1 { "1 row".to_owned() } else { format!("{count} rows") };
     let did = if arguments.dry_run { "would be imported" } else { "imported" };
-    println!("{kind}: {} {did}, {} in force already", rows(changed), rows(unchanged));
-    Ok(())
+    say(format!("{kind}: {} {did}, {} in force already", rows(changed), rows(unchanged)))
 }
 
 async fn import(

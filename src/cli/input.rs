@@ -28,6 +28,17 @@ pub fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead + Send>> {
     Ok(Box::new(BufReader::with_capacity(1 << 16, bar.wrap_read(file))))
 }
 
+/// Makes sure that the file is there to be read; of standard input, nobody knows.
+///
+/// # Errors
+/// When it is not.
+pub fn readable(path: &Path) -> anyhow::Result<()> {
+    if path != Path::new("-") {
+        File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    }
+    Ok(())
+}
+
 /// A progress bar on standard error; shows nothing where that is no terminal.
 #[must_use]
 pub fn progress(length: u64) -> ProgressBar {

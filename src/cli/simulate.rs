@@ -10,8 +10,10 @@ use anyhow::{Context, bail};
 use chrono::{TimeDelta, Timelike};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::time::{Instant as Tick, sleep};
+use tokio::net::TcpStream;
+use tokio::time::{Instant as Tick, sleep, timeout};
 
+use super::say;
 use crate::clock;
 use crate::config::{BrokerKind, Secret, Settings};
 use crate::domain::instant::{Instant, format_seconds, parse_instant};
@@ -29,6 +31,8 @@ use crate::store::{Store, audit, plan};
 
 /// Differences that are listed.
 const LISTED_MAX: usize = 20;
+/// How long the broker may take to take a connection.
+const REACHED_WITHIN: Duration = Duration::from_secs(10);
 /// How long a listener waits for what has been published.
 const HEARD_WITHIN: Duration = Duration::from_secs(10);
 
@@ -123,18 +127,21 @@ async fn simulate(
         anchor: anchor(arguments, earlier)?,
     };
     let night = Arc::new(night::night(&shape, contract)?);
-    println!(
+    let broker = broker(settings);
+    if !arguments.verify_only {
+        reach(&broker).await?;
+    }
+    say(format!(
         "seed {}: {} visits, {} events, around --at {}",
         shape.seed,
         night.visits.len(),
         night.events.len(),
         format_seconds(shape.anchor),
-    );
+    ))?;
     if arguments.verify_only {
         return judge(arguments, contract, store, &night, Heard::default(), None).await;
     }
 
-    let broker = broker(settings);
     let name = format!("{}coordinator", night.prefix);
     let ear = if arguments.verify {
         Ear::open(&broker, &name, &format!("nightrun/v1/{}/alert/+", contract.id)).await
@@ -142,7 +149,7 @@ async fn simulate(
         None
     };
     if arguments.verify && ear.is_none() {
-        println!("nobody may listen to alerts at this broker: those of the database are compared");
+        say("nobody may listen to alerts at this broker: those of the database are compared")?;
     }
     let mut tx = store.read().await?;
     let before = audit::received(&mut tx, &contract.id, &night.prefix).await?;
@@ -159,7 +166,7 @@ async fn simulate(
         faults: arguments.faults.clone(),
     };
     let played = phones::play(&night, options, bar(night.events.len())).await;
-    println!("{}", summary(&played));
+    say(summary(&played))?;
     if played.given_up {
         bail!("{}", missing(&night, &played));
     }
@@ -231,6 +238,19 @@ fn broker(settings: &Settings) -> BrokerSession {
     }
 }
 
+/// Fails at once where nothing listens, before anything is written or waited for.
+async fn reach(broker: &BrokerSession) -> anyhow::Result<()> {
+    let connecting = TcpStream::connect((broker.host.as_str(), broker.port));
+    let reached = timeout(REACHED_WITHIN, connecting).await.unwrap_or_else(|late| Err(late.into()));
+    reached.map(drop).with_context(|| {
+        format!(
+            "there is no broker at {}:{}: start the daemon first, with this configuration, or name \
+             its broker with --broker",
+            broker.host, broker.port
+        )
+    })
+}
+
 fn bar(events: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {pos} of {len} receipts, {per_sec}");
     let bar = ProgressBar::new(u64::try_from(events).unwrap_or(u64::MAX));
@@ -300,10 +320,9 @@ async fn judge(
     let Verdict { visits, receipts, alerts, rows, differences } = &verdict;
     if differences.is_empty() {
         let receipts = if heard.played.is_some() { *receipts } else { found.received.len() };
-        println!(
+        return say(format!(
             "verified: {visits} visits, {receipts} receipts, {alerts} alerts, {rows} Schedule 3 rows"
-        );
-        return Ok(());
+        ));
     }
     let mut text = format!("{} differences", differences.len());
     for difference in differences.iter().take(LISTED_MAX) {

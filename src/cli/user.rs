@@ -88,6 +88,11 @@ fn add(arguments: &Add, file: &Path, settings: &Settings) -> anyhow::Result<()> 
     if [own.clone(), publish::client_id(own)].contains(&name.client_id()) {
         bail!("the daemon itself has this name (broker.client_id); choose another one");
     }
+    if let User::Sender(id, _) = name
+        && settings.contracts.get(id).is_none()
+    {
+        eprintln!("the configuration has no contract {id}: what this user sends will be rejected");
+    }
     if let Some(path) = password_file {
         let hash = users::hash(&password(path)?)?;
         return Ok(users::add(file, name, &hash, *replace)?);

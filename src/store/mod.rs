@@ -40,6 +40,10 @@ const ROWS_AHEAD: usize = 1_024;
 /// Most connections that read at the same time.
 const READERS_MAX: u32 = 4;
 
+/// Whether there are tables, and none in which nightrun notes its migrations.
+const STRANGE: &str = "SELECT count(*) > 0 AND sum(name = '_sqlx_migrations') = 0 FROM sqlite_master \
+                       WHERE type = 'table'";
+
 /// A connection inside a transaction.
 pub type Db = SqliteConnection;
 
@@ -62,6 +66,14 @@ pub enum StoreError {
         "there is no database {path}: go to the folder where the daemon runs, or set database.url"
     )]
     Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is some other program's.
+    #[error(
+        "the database {path} is another program's: set database.url to a file of nightrun's own"
+    )]
+    Strange {
         /// The file.
         path: PathBuf,
     },
@@ -129,6 +141,10 @@ impl Store {
         };
         let writer =
             pool().max_connections(1).connect_with(options.clone()).await.map_err(cannot)?;
+        let strange: bool = sqlx::query_scalar(STRANGE).fetch_one(&writer).await?;
+        if strange {
+            return Err(StoreError::Strange { path: path.to_owned() });
+        }
         sqlx::migrate!("migrations/sqlite").run(&writer).await?;
         let reader = pool()
             .max_connections(READERS_MAX)

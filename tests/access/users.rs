@@ -15,6 +15,10 @@ fn users_are_added_listed_and_removed() {
     let installation = installation();
     let password = installation.run(["user", "add", "default/carer/amy"]).succeeded();
     assert_eq!(password.trim_end().len(), 26, "{password}");
+    let ran = installation.run(["user", "add", "defualt/carer/amy"]);
+    assert!(ran.err.contains("has no contract defualt"), "a slip of the finger: {}", ran.err);
+    ran.succeeded();
+    installation.run(["user", "remove", "defualt/carer/amy"]).succeeded();
     let given = ["user", "add", "board", "--password-file", "-"];
     let ran = installation.run_with_input(given, "correct horse battery\n");
     assert_eq!(ran.succeeded(), "");

@@ -5,6 +5,10 @@ use std::fs::{Permissions, set_permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, SqliteConnection};
 
 use crate::support::daemon::{Installation, Ran};
 
@@ -124,4 +128,48 @@ fn a_file_that_is_not_there() {
     let replay = ["replay", "--visits", "nowhere.csv", "--events", "e", "--out", "o", "--as-of"];
     let replay = replay.into_iter().chain(["2019-02-04T12:00:00Z"]);
     installation.run(replay).failed(1, &["nowhere.csv"]);
+}
+
+#[tokio::test]
+async fn a_database_of_another_program() {
+    let installation = Installation::embedded();
+    let options = SqliteConnectOptions::new()
+        .filename(installation.path("nightrun.db"))
+        .create_if_missing(true);
+    let mut db = SqliteConnection::connect_with(&options).await.expect("a database");
+    sqlx::query("CREATE TABLE photograph (taken_at INTEGER)").execute(&mut db).await.expect("it");
+    let ledger = ["ledger", "--night", "2019-02-04"];
+    for (arguments, status) in [(&["serve"][..], 1), (&ledger, 2)] {
+        installation.run(arguments).failed(status, &["nightrun.db", "another program's"]);
+    }
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master")
+        .fetch_one(&mut db)
+        .await
+        .expect("a number");
+    assert_eq!(tables, 1, "nothing was added to it");
+}
+
+#[test]
+fn an_import_of_a_file_that_is_not_there_makes_no_database() {
+    let installation = Installation::embedded();
+    let ran = installation.run(["import", "visits", "nowhere.csv"]);
+    ran.failed(1, &["cannot read nowhere.csv"]);
+    assert!(!installation.path("nightrun.db").exists());
+}
+
+#[test]
+fn a_simulation_without_a_daemon() {
+    let installation = Installation::embedded();
+    installation.import("carers", "contract,carer_ref,employment", &[]);
+    let ran = installation.run(["simulate", "--seed", "1", "--visits", "10"]);
+    ran.failed(1, &["there is no broker", &installation.port.to_string(), "start the daemon"]);
+}
+
+#[test]
+fn a_reader_that_goes_away() {
+    let installation = Installation::embedded();
+    let mut demo = installation.command(["demo"]).stdout(Stdio::piped()).spawn().expect("it runs");
+    drop(demo.stdout.take());
+    let status = demo.wait().expect("a status");
+    assert_eq!(status.code(), Some(1), "an error, and no panic");
 }
