@@ -129,5 +129,5 @@ async fn the_judge_can_tell() {
     refused("--seed 42 --visits 250 --faults none", 1, "is not that of the earlier run");
     refused("--seed 42 --visits 250 --at 2026-01-01T00:00:00Z", 1, "leave --at out");
     // Nobody is there to answer.
-    refused("--seed 2 --visits 5", 1, "given up");
+    refused("--seed 2 --visits 5", 1, "no phones can be played");
 }

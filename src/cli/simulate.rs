@@ -6,12 +6,11 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use chrono::{TimeDelta, Timelike};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::net::TcpStream;
-use tokio::time::{Instant as Tick, sleep, timeout};
+use tokio::time::{Instant as Tick, sleep};
 
 use super::say;
 use crate::clock;
@@ -21,6 +20,7 @@ use crate::domain::policy::Contract;
 use crate::domain::refs::ContractId;
 use crate::mqtt::BrokerSession;
 use crate::simulate::ear::Ear;
+use crate::simulate::link::Link;
 use crate::simulate::night::{self, Night, Shape};
 use crate::simulate::phones::{self, Played};
 use crate::simulate::script::Fault;
@@ -31,8 +31,6 @@ use crate::store::{Store, audit, plan};
 
 /// Differences that are listed.
 const LISTED_MAX: usize = 20;
-/// How long the broker may take to take a connection.
-const REACHED_WITHIN: Duration = Duration::from_secs(10);
 /// How long a listener waits for what has been published.
 const HEARD_WITHIN: Duration = Duration::from_secs(10);
 
@@ -127,10 +125,6 @@ async fn simulate(
         anchor: anchor(arguments, earlier)?,
     };
     let night = Arc::new(night::night(&shape, contract)?);
-    let broker = broker(settings);
-    if !arguments.verify_only {
-        reach(&broker).await?;
-    }
     say(format!(
         "seed {}: {} visits, {} events, around --at {}",
         shape.seed,
@@ -142,6 +136,7 @@ async fn simulate(
         return judge(arguments, contract, store, &night, Heard::default(), None).await;
     }
 
+    let broker = broker(settings);
     let name = format!("{}coordinator", night.prefix);
     let ear = if arguments.verify {
         Ear::open(&broker, &name, &format!("nightrun/v1/{}/alert/+", contract.id)).await
@@ -156,6 +151,7 @@ async fn simulate(
     let alerts = audit::alerts(&mut tx, &contract.id, &night.prefix).await?;
     drop(tx);
     stage::import(store, &settings.contracts, &night, earlier.is_some()).await?;
+    reach(&broker, contract, &night.prefix).await?;
 
     let options = phones::Options {
         broker,
@@ -238,15 +234,17 @@ fn broker(settings: &Settings) -> BrokerSession {
     }
 }
 
-/// Fails at once where nothing listens, before anything is written or waited for.
-async fn reach(broker: &BrokerSession) -> anyhow::Result<()> {
-    let connecting = TcpStream::connect((broker.host.as_str(), broker.port));
-    let reached = timeout(REACHED_WITHIN, connecting).await.unwrap_or_else(|late| Err(late.into()));
-    reached.map(drop).with_context(|| {
-        format!(
-            "there is no broker at {}:{}: start the daemon first, with this configuration, or name \
-             its broker with --broker",
-            broker.host, broker.port
+/// Fails at once where nobody lets the phones in, before anything is waited for.
+async fn reach(broker: &BrokerSession, contract: &Contract, prefix: &str) -> anyhow::Result<()> {
+    let topic = format!("nightrun/v1/{}/carer/{prefix}first/receipt", contract.id);
+    let reached = Link::open(broker, &format!("{prefix}first"), &[topic]).await;
+    reached.map(drop).map_err(|why| {
+        anyhow!(
+            "no phones can be played at {}:{}: {why:#}. Start the daemon first, with this \
+             configuration. If its broker has users, the configured one must be allowed to speak \
+             for every carer, which the broker inside allows nobody: play without broker.users_file",
+            broker.host,
+            broker.port
         )
     })
 }

@@ -158,14 +158,6 @@ fn an_import_of_a_file_that_is_not_there_makes_no_database() {
 }
 
 #[test]
-fn a_simulation_without_a_daemon() {
-    let installation = Installation::embedded();
-    installation.import("carers", "contract,carer_ref,employment", &[]);
-    let ran = installation.run(["simulate", "--seed", "1", "--visits", "10"]);
-    ran.failed(1, &["there is no broker", &installation.port.to_string(), "start the daemon"]);
-}
-
-#[test]
 fn a_reader_that_goes_away() {
     let installation = Installation::embedded();
     let mut demo = installation.command(["demo"]).stdout(Stdio::piped()).spawn().expect("it runs");
