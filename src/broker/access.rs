@@ -73,6 +73,7 @@ pub(super) struct Access {
 /// Why somebody was refused, or something was.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Refusal {
+    Stranger,
     Password,
     ClientId,
     Will,
@@ -84,6 +85,10 @@ pub(super) enum Refusal {
 impl Refusal {
     fn words(self) -> &'static str {
         match self {
+            Self::Stranger => {
+                "somebody came without a user, or with one that is not in broker.users_file, and \
+                 was refused; if it is a phone, see to its settings (this is said once)"
+            }
             Self::Password => "a user came with a wrong password and was refused",
             Self::ClientId => {
                 "a user was refused: its client id must be its name, with ~ in the place of each /"
@@ -152,12 +157,15 @@ impl Access {
         }
         let Some(known) = &self.known else { return Ok(None) };
         let (Some(name), Some(password)) = (&connect.username, password) else {
+            self.report("", Refusal::Stranger);
             return Err(ReasonCode::BadUsernameOrPassword);
         };
         if !known.is_right(name, password).await {
-            // What is no user's name may be anything, a password too.
+            // What is no user's name may be anything, a password too, and is not repeated.
             if self.is_known(Some(name)) {
                 self.report(name, Refusal::Password);
+            } else {
+                self.report("", Refusal::Stranger);
             }
             return Err(ReasonCode::BadUsernameOrPassword);
         }

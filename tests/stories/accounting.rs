@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
+use nightrun::clock;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -181,7 +182,7 @@ fn messages(installation: &Installation, number: usize) {
 /// What is done to the database, and what the ledger then says among other things.
 const TAMPERED: [(&str, &str); 22] = [
     (
-        "DELETE FROM event WHERE payload LIKE '%\"seq\":2%'",
+        "DROP TRIGGER event_is_kept; DELETE FROM event WHERE payload LIKE '%\"seq\":2%'",
         "12 events were accepted, and 11 are kept",
     ),
     (
@@ -190,13 +191,20 @@ const TAMPERED: [(&str, &str); 22] = [
          placed_by, 0 FROM event LIMIT 1",
         "event_id differs",
     ),
-    ("DELETE FROM rejected WHERE code = 'bad_json'", "and its row it is gone"),
     (
-        "DELETE FROM rejected_night; DELETE FROM rejected WHERE code = 'bad_json'",
+        "DROP TRIGGER rejected_is_kept; DELETE FROM rejected WHERE code = 'bad_json'",
+        "and its row it is gone",
+    ),
+    (
+        "DROP TRIGGER rejected_is_kept; DELETE FROM rejected_night; \
+         DELETE FROM rejected WHERE code = 'bad_json'",
         "5 messages were rejected, and 0 are kept",
     ),
     ("UPDATE rejected SET times = times + 1 WHERE code = 'bad_json'", "and its row says 3"),
-    ("UPDATE rejected SET payload = x'00'", "not as it was received"),
+    (
+        "DROP TRIGGER rejected_is_evidence; UPDATE rejected SET payload = x'00'",
+        "not as it was received",
+    ),
     ("UPDATE ledger SET accepted = accepted + 1", "13 events were accepted"),
     ("UPDATE ledger SET received = received + 1", "all nights: 22 messages were received, and 21"),
     ("UPDATE ledger SET duplicate = 0", "0 duplicates came"),
@@ -275,4 +283,28 @@ async fn the_ledger_agrees_at_every_moment_of_a_busy_night() {
     }
     let account = ledger(&installation, &["--contract", "default"]).succeeded();
     assert!(account.contains("800 messages = 600 events + 200 duplicates"), "{account}");
+}
+
+/// By whatever program somebody tries it (R7).
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_refuses_to_edit_and_to_delete_evidence() {
+    let installation = Installation::embedded();
+    let daemon = installation.start().await;
+    let mut phone = installation.sender().await;
+    phone.ask("default/carer/amy", "{").await;
+    let event = json!({
+        "event_id": "6e6f7468-0000-4000-8000-000000000001", "type": "check_in",
+        "client_ref": "c-1", "occurred_at": text(clock::now()),
+    });
+    phone.say("default/carer/amy", &event).await;
+    daemon.terminate().await;
+    for (change, says) in [
+        ("DELETE FROM event", "evidence is never deleted"),
+        ("UPDATE event SET payload = '{}'", "evidence is never edited"),
+        ("DELETE FROM rejected", "never deleted"),
+        ("UPDATE rejected SET payload = x'00'", "never edited"),
+    ] {
+        let refused = installation.try_tamper(change).await.expect_err(change);
+        assert!(refused.to_string().contains(says), "{change}: {refused}");
+    }
 }

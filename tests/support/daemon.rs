@@ -209,12 +209,18 @@ impl Installation {
 
     /// Changes the database as nobody should.
     pub async fn tamper(&self, statements: &'static str) {
+        self.try_tamper(statements).await.expect(statements);
+    }
+
+    /// The same, if the database lets them.
+    pub async fn try_tamper(&self, statements: &'static str) -> Result<(), sqlx::Error> {
         let options = SqliteConnectOptions::new().filename(self.path("nightrun.db"));
         let mut database = SqliteConnection::connect_with(&options.foreign_keys(false))
             .await
             .expect("the database");
-        sqlx::raw_sql(statements).execute(&mut database).await.expect(statements);
+        let done = sqlx::raw_sql(statements).execute(&mut database).await.map(drop);
         database.close().await.expect("the database");
+        done
     }
 
     /// Changes the database behind the daemon's back.
