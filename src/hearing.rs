@@ -33,8 +33,6 @@ pub struct Hearing {
     grace: Duration,
     /// When it will hear, if nothing comes between.
     hears_from: Option<Tick>,
-    /// The session says up to when everything was heard, and this is what it said last.
-    up_to: Option<Instant>,
     /// What was heard before then may not be all.
     doubted_at: Option<Instant>,
     /// The clocks, when they were looked at last.
@@ -55,7 +53,6 @@ impl Hearing {
             health,
             grace,
             hears_from: None,
-            up_to: None,
             doubted_at: None,
             clocks: (Tick::now(), now),
         }
@@ -63,7 +60,8 @@ impl Hearing {
 
     /// Everything up to then has been heard; or as good as everything, if nobody can say.
     pub fn caught_up(&mut self, as_of: Option<Instant>) {
-        let could_tell = std::mem::replace(&mut self.up_to, as_of).is_some();
+        let could_tell = self.sights.up_to().is_some();
+        self.sights.heard_up_to(as_of);
         if self.doubted_at.is_some_and(|at| as_of.is_some_and(|as_of| as_of <= at)) {
             return;
         }
@@ -79,7 +77,8 @@ impl Hearing {
 
     /// The session with the broker is lost.
     pub fn lost(&mut self, now: Instant) {
-        let heard_at = self.up_to.take().map_or(now, |up_to| up_to.min(now));
+        let heard_at = self.sights.up_to().map_or(now, |up_to| up_to.min(now));
+        self.sights.heard_up_to(None);
         (self.hears_from, self.doubted_at) = (None, None);
         self.health.hears(false);
         if self.sights.lose_broker(heard_at) {
@@ -92,10 +91,10 @@ impl Hearing {
     pub fn doubt(&mut self, now: Instant) {
         if self.sights.lose_broker(now) {
             self.doubted_at = Some(now);
-            if self.up_to.is_none() {
+            if self.sights.up_to().is_none() {
                 self.caught_up(None);
             }
-        } else if self.hears_from.is_some() && self.up_to.is_none() {
+        } else if self.hears_from.is_some() && self.sights.up_to().is_none() {
             self.hears_from = Some(Tick::now() + self.grace);
         }
     }
@@ -103,7 +102,7 @@ impl Hearing {
     /// The latest deadline that may be looked at: everything that came before it has been heard.
     #[must_use]
     pub fn up_to(&self, heard: Instant) -> Instant {
-        self.up_to.map_or(heard, |up_to| up_to.min(heard))
+        self.sights.up_to().map_or(heard, |up_to| up_to.min(heard))
     }
 
     /// Whether it begins to hear now.
@@ -133,7 +132,6 @@ impl Hearing {
                  the broker has answered; if the clock is wrong, see to its time service"
             );
             self.sights.step(step);
-            self.up_to = self.up_to.and_then(|up_to| up_to.checked_add_signed(step));
             self.doubted_at = self.doubted_at.and_then(|at| at.checked_add_signed(step));
             self.doubt(now);
             return Some(step);

@@ -356,7 +356,7 @@ impl Desk<'_> {
             return;
         };
         let received_at = decoded.event.received_at;
-        let sight = self.sights.of(&decoded.event.contract);
+        let sight = self.sights.at_receipt(&decoded.event.contract, received_at);
         let_pass(case, received_at, sight, &self.seen);
         case.add(&decoded.event, visit_ref.clone());
         case.assess(received_at, Cause::Receipt, sight, &self.seen);
@@ -387,7 +387,7 @@ impl Desk<'_> {
         self.seen = caseload::seen(db, &self.caseload, &[], now).await?;
         for key in &overdue {
             if let Some(case) = self.caseload.get_mut(key) {
-                let sight = self.sights.of(&key.contract);
+                let sight = self.sights.at_receipt(&key.contract, now);
                 let_pass(case, now, sight, &self.seen);
                 case.assess(now, Cause::Receipt, sight, &self.seen);
             }

@@ -16,6 +16,9 @@ pub const DEAF_FOR: TimeDelta = TimeDelta::seconds(60);
 /// Phones may be silent so long, although visits of several runs are waited for.
 pub const PHONES_SILENT_FOR: TimeDelta = TimeDelta::minutes(20);
 
+/// A connection that has not told for longer than this up to when it has heard all, lags behind.
+pub const LAG_MAX: TimeDelta = TimeDelta::seconds(1);
+
 /// What is not heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deaf {
@@ -43,6 +46,8 @@ pub struct Sights {
     deaf_since: Option<Instant>,
     /// Since when it is heard, if it is.
     since: Instant,
+    /// Up to when everything was heard, if the broker tells.
+    up_to: Option<Instant>,
     phones: BTreeMap<ContractId, Phones>,
 }
 
@@ -77,13 +82,13 @@ impl Sights {
     #[must_use]
     pub fn starting(now: Instant, heard: BTreeMap<ContractId, Instant>) -> Self {
         let phones = heard.into_iter().map(|(contract, at)| (contract, Phones::heard(Some(at))));
-        Self { deaf_since: Some(now), since: now, phones: phones.collect() }
+        Self { deaf_since: Some(now), since: now, up_to: None, phones: phones.collect() }
     }
 
     /// Hears everything since then.
     #[must_use]
     pub fn seeing(since: Instant) -> Self {
-        Self { deaf_since: None, since, phones: BTreeMap::new() }
+        Self { deaf_since: None, since, up_to: None, phones: BTreeMap::new() }
     }
 
     /// The broker is lost, or what it has is not known. False if that was so before.
@@ -96,6 +101,17 @@ impl Sights {
     /// Everything that the broker had kept has been read.
     pub fn hear_broker(&mut self, now: Instant) {
         (self.deaf_since, self.since) = (None, now);
+    }
+
+    /// Everything up to then has been heard; nobody tells, if none.
+    pub fn heard_up_to(&mut self, up_to: Option<Instant>) {
+        self.up_to = up_to;
+    }
+
+    /// Up to when everything was heard, if the broker tells.
+    #[must_use]
+    pub fn up_to(&self) -> Option<Instant> {
+        self.up_to
     }
 
     /// Phones of these contracts have been heard. Returns the contracts that were blind for want of
@@ -160,6 +176,7 @@ impl Sights {
     /// The machine's clock was stepped by so much: every silence is as long as it was.
     pub fn step(&mut self, by: TimeDelta) {
         let stepped = |at: Instant| at.checked_add_signed(by).unwrap_or(at);
+        self.up_to = self.up_to.map(stepped);
         self.deaf_since = self.deaf_since.map(stepped);
         for phones in self.phones.values_mut() {
             phones.heard_at = phones.heard_at.map(stepped);
@@ -189,6 +206,16 @@ impl Sights {
         }
         let since = phones.map_or(self.since, |phones| phones.since.max(self.since));
         Sight::Seeing { since }
+    }
+
+    /// The same, when evidence is received: what comes over a connection that lags behind may have been
+    /// at the broker before a deadline that has passed since.
+    #[must_use]
+    pub fn at_receipt(&self, contract: &ContractId, received_at: Instant) -> Sight {
+        if self.up_to.is_some_and(|up_to| received_at - up_to > LAG_MAX) {
+            return Sight::Blind;
+        }
+        self.of(contract)
     }
 
     /// The contract's blindness, if it is blind.

@@ -237,3 +237,19 @@ async fn a_carer_who_is_seen_elsewhere_confirms_nothing_that_was_due_before() {
         ["overdue_checkout resolved 150 [V-1.early]", "tolerance open 155 [V-1.late] unconfirmed"]
     );
 }
+
+/// A connection that lags: the check-in may have been at the broker before the deadline.
+#[tokio::test]
+async fn what_is_read_late_over_a_slow_connection_raises_nothing_that_was_put_right() {
+    let mut night = Night::with(&[("V-1", "A", 90), ("V-2", "A", 90)]).await;
+    night.sights.heard_up_to(Some(at(104)));
+    night.come("V-1", 106).await;
+    let nothing: [&str; 0] = [];
+    assert_eq!(night.look(104).await, nothing, "V-1 is staffed, V-2 is not due yet");
+    night.sights.heard_up_to(Some(at(106)));
+    assert_eq!(night.look(106).await, ["tolerance open 105 [V-2]"]);
+    // As it is on a good connection.
+    night.sights.heard_up_to(Some(at(120) - TimeDelta::milliseconds(300)));
+    night.come("V-2", 120).await;
+    assert_eq!(night.look(120).await, ["tolerance resolved 105 [V-2]"]);
+}

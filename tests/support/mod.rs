@@ -65,8 +65,17 @@ impl Mosquitto {
     /// Stops it as an operator would, and waits until it has written what it keeps.
     pub fn stop(&mut self) {
         let pid = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
-        self.child.wait().expect("it ends");
+        // One that has only just started does not hear the first.
+        for _ in 0..200 {
+            Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
+            for _ in 0..20 {
+                if self.child.try_wait().expect("it is ours").is_some() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        panic!("Mosquitto does not stop");
     }
 
     /// Kills it; what it had not written is lost.
