@@ -24,7 +24,9 @@ pub enum Expected {
     Raised,
     /// Nobody came, and the daemon could not see: raised as soon as it can, and says so.
     Unconfirmed,
-    /// One of the last two.
+    /// Nobody has come, and nobody need have: raised by a clock that was wrong, and over.
+    TakenBack,
+    /// Raised, whether the daemon could see or not.
     Told,
 }
 
@@ -37,6 +39,7 @@ impl Expected {
             Self::Over => &["0 staffed"],
             Self::Raised => &["0 -"],
             Self::Unconfirmed => &["1 -"],
+            Self::TakenBack => &["1 over"],
             Self::Told => &["0 -", "1 -"],
         }
     }
@@ -59,7 +62,7 @@ impl Night {
             if !expected.allows().contains(&"") {
                 self.ear.until(visit, "tolerance", "open").await;
             }
-            if *expected == Expected::Over {
+            if matches!(expected, Expected::Over | Expected::TakenBack) {
                 self.ear.until(visit, "tolerance", "resolved").await;
             }
         }
