@@ -40,7 +40,7 @@
 //! 6. Every queue, batch and payload has a bound, named where it is kept.
 //! 7. Nothing in [`domain`], [`wire`] or [`report`] reads a clock, draws a random number or touches
 //!    the outside.
-//! 8. Evidence is appended, never edited ([`store::evidence`]; the database refuses it too).
+//! 8. Evidence is appended, never edited or deleted ([`store::evidence`]; the database refuses both).
 //! 9. Every Schedule 3 row balances, or the return is not written ([`domain::schedule3`]).
 //! 10. No personal data in logs and errors: references only.
 //! 11. At a broker with users nobody speaks for another ([`wire::user`]).
