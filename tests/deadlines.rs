@@ -9,7 +9,8 @@ use nightrun::clock;
 use nightrun::domain::instant::Instant;
 use serde_json::{Value, json};
 use support::Mosquitto;
-use support::daemon::{Heard, Installation, VISITS, ago, text};
+use support::daemon::{Installation, VISITS, ago, text};
+use support::people::Heard;
 
 /// A visit of half an hour that was to start then.
 fn visit(visit_ref: &str, start: Instant) -> String {

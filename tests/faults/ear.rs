@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::support::daemon::{Heard, PATIENCE};
+use crate::support::daemon::PATIENCE;
+use crate::support::people::Heard;
 
 /// Hears what is under a topic. Dropping it leaves the broker.
 pub struct Ear {

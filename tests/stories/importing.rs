@@ -9,7 +9,8 @@ use nightrun::domain::instant::Instant;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::support::daemon::{Installation, PATIENCE, Ran, Sender, VISITS, ago, csv, text};
+use crate::support::daemon::{Installation, PATIENCE, Ran, VISITS, ago, csv, text};
+use crate::support::people::Sender;
 
 const ROWS: &str = "SELECT count(*) FROM planned_visit";
 const ANN: &str = "default/carer/ann";

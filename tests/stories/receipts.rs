@@ -11,7 +11,8 @@ use nightrun::mqtt::UNACKNOWLEDGED_MAX;
 use serde_json::json;
 
 use crate::support::Mosquitto;
-use crate::support::daemon::{Installation, Sender, text};
+use crate::support::daemon::{Installation, text};
+use crate::support::people::Sender;
 
 const ANN: &str = "default/carer/ann";
 /// More than fit on the way to the broker, in the channel to there and in one transaction together.

@@ -6,7 +6,8 @@ use nightrun::domain::instant::Instant;
 use rumqttc::Packet;
 use serde_json::{Value, json};
 
-use crate::support::daemon::{Installation, Sender, ago, text};
+use crate::support::daemon::{Installation, ago, text};
+use crate::support::people::Sender;
 use crate::support::{Client, Mosquitto};
 
 const EVENTS: u32 = 3_000;

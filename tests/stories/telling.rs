@@ -8,7 +8,8 @@ use nightrun::domain::instant::Instant;
 use serde_json::{Value, json};
 
 use crate::support::Mosquitto;
-use crate::support::daemon::{Alerts, Installation, VISITS, ago, text};
+use crate::support::daemon::{Installation, VISITS, ago, text};
+use crate::support::people::Alerts;
 
 const ANN: &str = "default/carer/ann";
 const BEN: &str = "default/carer/ben";

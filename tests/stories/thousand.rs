@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::support::Mosquitto;
-use crate::support::daemon::{Installation, Phones, VISITS, by_line, csv, text};
+use crate::support::daemon::{Installation, VISITS, by_line, csv, text};
+use crate::support::people::Phones;
 
 /// Repeatable disorder.
 struct Dice(u64);

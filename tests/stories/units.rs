@@ -7,7 +7,8 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::support::daemon::{Installation, Sender, VISITS, ago, text};
+use crate::support::daemon::{Installation, VISITS, ago, text};
+use crate::support::people::Sender;
 use crate::support::{Mosquitto, MosquittoPub, within};
 
 const ONLINE: &str = r#"{"state":"online"}"#;

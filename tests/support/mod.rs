@@ -4,6 +4,7 @@
 pub mod certificates;
 pub mod daemon;
 pub mod disk;
+pub mod people;
 pub mod proxy;
 
 use std::io::{BufRead, BufReader};
