@@ -219,7 +219,8 @@ pub async fn of_sender(db: &mut Db, key: &SenderKey) -> Result<Vec<Said>, StoreE
     said(
         db,
         sqlx::query_as(
-            "SELECT night, told, message FROM alert WHERE contract = $1 AND sender_kind = $2 \
+            "SELECT night, told, message FROM alert WHERE contract = $1 \
+             AND kind IN ('device_offline', 'sequence_gap') AND sender_kind = $2 \
              AND sender_ref = $3 AND resolved_at IS NULL",
         )
         .bind(key.0.as_str())
