@@ -19,6 +19,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
 use crate::health::Health;
+use crate::mqtt::stopped;
 
 /// The longest that a stop waits for answers on their way.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
@@ -53,12 +54,9 @@ impl Server {
         let failed = |source| HttpError { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let stopped = async move {
-            // An error means that the sender is gone, which stops as well.
-            let _ = shutdown.wait_for(|stop| *stop).await;
-        };
+        let stopping = async move { stopped(&mut shutdown).await };
         let task = tokio::spawn(async move {
-            let serving = axum::serve(listener, routes(health)).with_graceful_shutdown(stopped);
+            let serving = axum::serve(listener, routes(health)).with_graceful_shutdown(stopping);
             if let Err(error) = serving.await {
                 tracing::error!("HTTP has stopped: {error}; restart the daemon");
             }

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use sqlx::FromRow;
 
-use super::cases::CaseKey;
+use super::cases::{CaseKey, read_keys};
 use super::{Db, StoreError, at, night_text, read_night, read_word, rows};
 use crate::domain::alert::{Alert, AlertKind, Resolution};
 use crate::domain::calendar::Night;
 use crate::domain::instant::Instant;
-use crate::domain::refs::{CarerRef, ClientRef, ContractId, VisitRef};
+use crate::domain::refs::{CarerRef, ContractId, VisitRef};
 use crate::store::senders::{self, SenderKey};
 use crate::wire::alert::AlertMessage;
 
@@ -39,7 +39,8 @@ struct AlertRow {
     message: String,
 }
 
-fn read_message(text: &str) -> Result<AlertMessage, StoreError> {
+/// An alert as it was last said.
+pub(super) fn read_message(text: &str) -> Result<AlertMessage, StoreError> {
     serde_json::from_str(text).map_err(|_| StoreError::Foreign("the message of an alert".into()))
 }
 
@@ -180,8 +181,8 @@ pub async fn overdue_of(
     let keys = carers
         .iter()
         .map(|(contract, carer)| json!({"contract": contract.as_str(), "carer": carer.as_str()}));
-    let found: Vec<(String, String, String)> = sqlx::query_as(
-        "SELECT DISTINCT a.contract, a.client_ref, a.night FROM json_each($1) k \
+    let found = sqlx::query_as(
+        "SELECT DISTINCT a.contract, a.night, a.client_ref FROM json_each($1) k \
          CROSS JOIN alert a WHERE a.contract = k.value->>'contract' AND a.kind = $2 \
          AND a.carer_ref = k.value->>'carer' AND a.resolved_at IS NULL \
          AND a.client_ref IS NOT NULL",
@@ -190,13 +191,7 @@ pub async fn overdue_of(
     .bind(AlertKind::OverdueCheckout.as_str())
     .fetch_all(db)
     .await?;
-    found
-        .into_iter()
-        .map(|(contract, client, night)| {
-            let client: ClientRef = client.parse()?;
-            Ok(CaseKey { contract: contract.parse()?, client, night: read_night(&night)? })
-        })
-        .collect()
+    read_keys(found)
 }
 
 /// An alert that is about no visit, as it was last said.

@@ -3,6 +3,7 @@
 
 use sqlx::FromRow;
 
+use super::alerts::read_message;
 use super::{Db, StoreError, at};
 use crate::domain::instant::Instant;
 use crate::domain::refs::{ContractId, EventId};
@@ -96,8 +97,7 @@ pub async fn alerts(
     found
         .into_iter()
         .map(|row| {
-            let message: AlertMessage = serde_json::from_str(&row.message)
-                .map_err(|_| StoreError::Foreign("the message of an alert".into()))?;
+            let message = read_message(&row.message)?;
             if message.resolution.is_some() != row.resolved_at.is_some() {
                 return Err(StoreError::Foreign("an alert that is over and is not".into()));
             }

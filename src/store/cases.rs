@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{Db, StoreError, night_text, read_night, rows};
+use super::{Db, StoreError, contract_rows, night_text, read_night, rows};
 use crate::domain::calendar::Night;
 use crate::domain::instant::Instant;
 use crate::domain::refs::{ClientRef, ContractId};
@@ -33,7 +33,10 @@ impl CaseKey {
     }
 }
 
-fn read(found: Vec<(String, String, String)>) -> Result<BTreeSet<CaseKey>, StoreError> {
+/// Client nights from their contract, night and client.
+pub(super) fn read_keys(
+    found: Vec<(String, String, String)>,
+) -> Result<BTreeSet<CaseKey>, StoreError> {
     found
         .into_iter()
         .map(|(contract, night, client)| {
@@ -62,10 +65,10 @@ pub async fn due(
     )
     .bind(now.timestamp_micros())
     .bind(most)
-    .bind(rows(of.iter().map(|contract| json!({"contract": contract.as_str()}))))
+    .bind(contract_rows(of))
     .fetch_all(db)
     .await?;
-    read(found)
+    read_keys(found)
 }
 
 /// When something about these client nights is due next.

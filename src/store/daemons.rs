@@ -6,19 +6,11 @@ use super::{Db, StoreError, at};
 use crate::domain::instant::Instant;
 use crate::domain::refs::ContractId;
 
-/// Writes down that the daemon is alive. Returns when it was so last, if ever.
+/// Writes down that the daemon is alive.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn alive(
-    db: &mut Db,
-    instance: &str,
-    now: Instant,
-) -> Result<Option<Instant>, StoreError> {
-    let before: Option<i64> = sqlx::query_scalar("SELECT alive_at FROM daemon WHERE instance = $1")
-        .bind(instance)
-        .fetch_optional(&mut *db)
-        .await?;
+pub async fn alive(db: &mut Db, instance: &str, now: Instant) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO daemon (instance, alive_at) VALUES ($1, $2) \
          ON CONFLICT (instance) DO UPDATE SET alive_at = excluded.alive_at",
@@ -27,7 +19,7 @@ pub async fn alive(
     .bind(now.timestamp_micros())
     .execute(db)
     .await?;
-    Ok(before.map(at))
+    Ok(())
 }
 
 /// Writes down that a broker has a session for the daemon. Returns whether one had before.

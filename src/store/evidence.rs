@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 use sqlx::FromRow;
 
-use super::cases::CaseKey;
+use super::cases::{CaseKey, read_keys};
 use super::ledger::PageKey;
 use super::{Db, StoreError, at, night_text, read_night, read_word, rows};
 use crate::domain::calendar::Night;
@@ -414,7 +414,7 @@ pub async fn nights_before(
             "client": client.as_ref().map(ClientRef::as_str),
         })
     });
-    let found: Vec<(String, String, String)> = sqlx::query_as(
+    let found = sqlx::query_as(
         "SELECT DISTINCT e.contract, e.night, e.client_ref FROM json_each($1) k \
          CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
          AND e.carer_ref = k.value->>'carer' \
@@ -424,13 +424,7 @@ pub async fn nights_before(
     .bind(rows(keys))
     .fetch_all(db)
     .await?;
-    found
-        .into_iter()
-        .map(|(contract, night, client)| {
-            let night = read_night(&night)?;
-            Ok(CaseKey { contract: contract.parse()?, night, client: client.parse()? })
-        })
-        .collect()
+    read_keys(found)
 }
 
 /// A message that could not be used.

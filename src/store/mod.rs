@@ -19,6 +19,7 @@ pub mod plan;
 pub mod registers;
 pub mod senders;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ use sqlx::{Connection, Sqlite, SqliteConnection, Transaction};
 
 use crate::domain::calendar::Night;
 use crate::domain::instant::Instant;
-use crate::domain::refs::BadReference;
+use crate::domain::refs::{BadReference, ContractId};
 
 /// How long a statement waits for another program that has locked the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -207,4 +208,9 @@ fn read_word<T: std::str::FromStr>(text: &str) -> Result<T, StoreError> {
 /// Rows as one JSON array, to be read by `json_each($1)`.
 fn rows(values: impl IntoIterator<Item = serde_json::Value>) -> String {
     serde_json::Value::Array(values.into_iter().collect()).to_string()
+}
+
+/// Contracts as such rows, with their names under `contract`.
+fn contract_rows(contracts: &BTreeSet<ContractId>) -> String {
+    rows(contracts.iter().map(|contract| serde_json::json!({"contract": contract.as_str()})))
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 use sqlx::FromRow;
 
-use super::{Db, StoreError, at, rows};
+use super::{Db, StoreError, at, contract_rows, rows};
 use crate::domain::event::Sender;
 use crate::domain::instant::Instant;
 use crate::domain::refs::ContractId;
@@ -140,7 +140,7 @@ pub async fn due(
     )
     .bind(now.timestamp_micros())
     .bind(most)
-    .bind(rows(of.iter().map(|contract| json!({"contract": contract.as_str()}))))
+    .bind(contract_rows(of))
     .fetch_all(db)
     .await?;
     found.into_iter().map(SenderRow::read).collect()
