@@ -141,7 +141,7 @@ async fn every_message_is_accounted_for_and_tampering_is_found() {
     // A database of before the ledger is brought up to date. Whose the rejected messages were is not
     // known of it.
     installation
-        .tamper(
+        .execute(
             "DROP TRIGGER alert_is_counted; DROP TABLE ledger; DROP TABLE rejected_night; \
              DROP INDEX event_effective; DELETE FROM _sqlx_migrations WHERE version = 3",
         )
@@ -245,7 +245,7 @@ async fn tamper(installation: &Installation) {
     let path = installation.path("nightrun.db");
     let whole = std::fs::read(&path).expect("the database");
     for (change, says) in TAMPERED {
-        installation.tamper(change).await;
+        installation.execute(change).await;
         let account = ledger(installation, &["--contract", "default"]);
         assert_eq!(account.status, Some(1), "{change}: {}", account.out);
         assert!(account.out.contains("DISAGREES: "), "{change}: {}", account.out);
@@ -304,7 +304,7 @@ async fn the_database_refuses_to_edit_and_to_delete_evidence() {
         ("DELETE FROM rejected", "never deleted"),
         ("UPDATE rejected SET payload = x'00'", "never edited"),
     ] {
-        let refused = installation.try_tamper(change).await.expect_err(change);
+        let refused = installation.database.try_execute(change).await.expect_err(change);
         assert!(refused.to_string().contains(says), "{change}: {refused}");
     }
 }

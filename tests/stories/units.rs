@@ -119,7 +119,7 @@ async fn units_come_and_go(installation: &Installation, known_before: i64) {
     // A quarter of an hour passes.
     let later = "UPDATE sender SET heard_at = heard_at - 1000000000, \
                  lost_at = lost_at - 1000000000, due_at = 0 WHERE kind = 'device'";
-    installation.tamper(later).await;
+    installation.execute(later).await;
     let lost_at = "SELECT lost_at FROM sender WHERE ref = 'unit-1'";
     let was_lost_at = installation.number(lost_at).await;
     let daemon = installation.start().await;
