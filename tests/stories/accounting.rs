@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::daemon::{Installation, Ran, VISITS, ago, text};
+use crate::support::engine::{Engine, on_both_engines};
 
 const PLAN: &str = "cancelled_at,cancelled_by,cancel_reason";
 const CLIENTS: &str = "contract,client_ref,lat,lon,fence_m";
@@ -104,9 +105,9 @@ async fn play(installation: &Installation) -> (usize, usize, usize) {
     (accepted.len() + 1, again.len(), junk.len() + 1)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_message_is_accounted_for_and_tampering_is_found() {
-    let installation = Installation::embedded();
+on_both_engines!(every_message_is_accounted_for_and_tampering_is_found);
+async fn every_message_is_accounted_for_and_tampering_is_found(engine: Engine) {
+    let installation = Installation::embedded().on(engine);
     let daemon = installation.start().await;
     let mut alerts = installation.alerts().await;
     let (accepted, duplicate, rejected) = play(&installation).await;
@@ -257,9 +258,9 @@ async fn tamper(installation: &Installation) {
     ledger(installation, &["--contract", "default"]).succeeded();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_ledger_agrees_at_every_moment_of_a_busy_night() {
-    let installation = Installation::embedded();
+on_both_engines!(the_ledger_agrees_at_every_moment_of_a_busy_night);
+async fn the_ledger_agrees_at_every_moment_of_a_busy_night(engine: Engine) {
+    let installation = Installation::embedded().on(engine);
     let _daemon = installation.start().await;
     let mut phones = installation.sender().await;
     let mut receipts = 0;
@@ -285,10 +286,10 @@ async fn the_ledger_agrees_at_every_moment_of_a_busy_night() {
     assert!(account.contains("800 messages = 600 events + 200 duplicates"), "{account}");
 }
 
+on_both_engines!(the_database_refuses_to_edit_and_to_delete_evidence);
 /// By whatever program somebody tries it (R7).
-#[tokio::test(flavor = "multi_thread")]
-async fn the_database_refuses_to_edit_and_to_delete_evidence() {
-    let installation = Installation::embedded();
+async fn the_database_refuses_to_edit_and_to_delete_evidence(engine: Engine) {
+    let installation = Installation::embedded().on(engine);
     let daemon = installation.start().await;
     let mut phone = installation.sender().await;
     phone.ask("default/carer/amy", "{").await;

@@ -19,6 +19,7 @@ pub enum Engine {
 
 /// The same story on each engine: `on_both_engines!(story);` before `async fn story(engine: Engine)`
 /// makes the tests `story::on_sqlite` and `story::on_postgres`.
+#[allow(unused_macros, reason = "some tests have an engine of their own")]
 macro_rules! on_both_engines {
     ($story:ident) => {
         mod $story {
@@ -31,7 +32,7 @@ macro_rules! on_both_engines {
         }
     };
 }
-#[allow(unused_imports, reason = "some tests have an engine of their own")]
+#[allow(unused_imports, reason = "as above")]
 pub(crate) use on_both_engines;
 
 /// One database, which is there as long as the folder or the cluster that holds it.
@@ -75,7 +76,7 @@ impl Database {
         // PostgreSQL's sums are of another type.
         let query = AssertSqlSafe(format!("SELECT CAST(({query}) AS BIGINT)"));
         let found = match self {
-            Self::Sqlite(path) => sqlx::query_scalar(query).fetch_one(&mut read(path).await).await,
+            Self::Sqlite(path) => sqlx::query_scalar(query).fetch_one(&mut file(path).await).await,
             Self::Postgres { .. } => {
                 sqlx::query_scalar(query).fetch_one(&mut self.admin().await).await
             }
@@ -83,11 +84,11 @@ impl Database {
         found.expect("a number")
     }
 
-    /// The texts that a query finds.
+    /// The texts that a query finds, or returns of what it changes.
     pub async fn texts(&self, query: &str) -> Vec<String> {
         let query = AssertSqlSafe(query);
         let found = match self {
-            Self::Sqlite(path) => sqlx::query_scalar(query).fetch_all(&mut read(path).await).await,
+            Self::Sqlite(path) => sqlx::query_scalar(query).fetch_all(&mut file(path).await).await,
             Self::Postgres { .. } => {
                 sqlx::query_scalar(query).fetch_all(&mut self.admin().await).await
             }
@@ -100,8 +101,7 @@ impl Database {
         let statements = sqlx::raw_sql(AssertSqlSafe(statements));
         match self {
             Self::Sqlite(path) => {
-                let options = SqliteConnectOptions::new().filename(path).foreign_keys(false);
-                let mut database = SqliteConnection::connect_with(&options).await?;
+                let mut database = file(path).await;
                 statements.execute(&mut database).await?;
                 database.close().await
             }
@@ -119,7 +119,7 @@ impl Database {
     }
 }
 
-async fn read(path: &Path) -> SqliteConnection {
-    let options = SqliteConnectOptions::new().filename(path).read_only(true);
+async fn file(path: &Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(path).foreign_keys(false);
     SqliteConnection::connect_with(&options).await.expect("the database")
 }

@@ -110,11 +110,11 @@ impl Postgres {
 
     /// The address of a database, as its owner has it.
     pub fn url(&self, database: &str) -> String {
-        self.url_at(self.port, database)
+        Self::url_by(self.port, database)
     }
 
     /// The same, by way of another port.
-    pub fn url_at(&self, port: u16, database: &str) -> String {
+    pub fn url_by(port: u16, database: &str) -> String {
         format!("postgres://{OWNER}@127.0.0.1:{port}/{database}")
     }
 
@@ -151,10 +151,8 @@ impl Postgres {
     }
 
     fn try_start(&self) -> Output {
-        let mut options = format!("-p {}", self.port);
-        for setting in &self.settings {
-            options += &format!(" -c '{setting}'");
-        }
+        let settings: Vec<_> = self.settings.iter().map(|it| format!("-c '{it}'")).collect();
+        let options = format!("-p {} {}", self.port, settings.join(" "));
         let mut start = pg_ctl(&self.folder);
         start.arg("--log").arg(self.folder.join("log")).args(["--options", &options, "start"]);
         start.output().expect("pg_ctl")
