@@ -41,6 +41,12 @@ pub enum Database {
     Postgres { server: Arc<Postgres>, name: String },
 }
 
+/// What a database was.
+pub enum Kept {
+    Bytes(Vec<u8>),
+    Copy(String),
+}
+
 impl Database {
     /// An empty one: in this folder, or in the cluster that this process shares.
     pub fn new(engine: Engine, folder: &Path) -> Self {
@@ -110,6 +116,53 @@ impl Database {
                 statements.execute(&mut database).await?;
                 database.close().await
             }
+        }
+    }
+
+    /// Takes away what keeps it from being changed as nobody should.
+    pub async fn lower_its_guard(&self) {
+        let guards = match self {
+            Self::Sqlite(_) => {
+                "SELECT 'DROP TRIGGER ' || name FROM sqlite_master \
+                 WHERE type = 'trigger' AND sql LIKE '%RAISE%'"
+            }
+            Self::Postgres { .. } => {
+                "SELECT 'DROP TRIGGER ' || tgname || ' ON ' || tgrelid::regclass FROM pg_trigger \
+                 JOIN pg_proc ON pg_proc.oid = tgfoid \
+                 WHERE NOT tgisinternal AND prosrc LIKE '%RAISE%' \
+                 UNION ALL \
+                 SELECT 'ALTER TABLE ' || conrelid::regclass || ' DROP CONSTRAINT ' || conname \
+                 FROM pg_constraint WHERE contype = 'f'"
+            }
+        };
+        let guards = self.texts(guards).await;
+        assert!(!guards.is_empty(), "there are guards");
+        self.try_execute(&guards.join(";")).await.expect("its guards");
+    }
+
+    /// What it is now. Nobody else may use it.
+    pub fn keep(&self) -> Kept {
+        match self {
+            Self::Sqlite(path) => Kept::Bytes(std::fs::read(path).expect("the database")),
+            Self::Postgres { server, name } => {
+                let copy = format!("{name}_kept");
+                server.sql("postgres", &format!("CREATE DATABASE {copy} TEMPLATE {name}"));
+                Kept::Copy(copy)
+            }
+        }
+    }
+
+    /// Makes it what it was. Nobody else may use it.
+    pub fn put_back(&self, kept: &Kept) {
+        match (self, kept) {
+            (Self::Sqlite(path), Kept::Bytes(bytes)) => {
+                std::fs::write(path, bytes).expect("the database");
+            }
+            (Self::Postgres { server, name }, Kept::Copy(copy)) => {
+                server.sql("postgres", &format!("DROP DATABASE {name}"));
+                server.sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE {copy}"));
+            }
+            _ => unreachable!("it is of another engine"),
         }
     }
 
