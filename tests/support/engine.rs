@@ -58,7 +58,7 @@ impl Database {
 
     /// An empty one in this cluster.
     pub fn at(server: &Arc<Postgres>) -> Self {
-        Self::Postgres { server: Arc::clone(server), name: server.database() }
+        Self::Postgres { server: Arc::clone(server), name: server.database("") }
     }
 
     /// The address that the daemon is given.

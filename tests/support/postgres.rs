@@ -93,19 +93,24 @@ impl Postgres {
         panic!("PostgreSQL does not start: {}", this.log());
     }
 
-    /// Makes an empty database, and says where. It sorts as people do, so that whoever relies on
+    /// Makes an empty database, with these options as well; its name. It sorts as people do, so that whoever relies on
     /// the order of bytes has to say so.
-    pub fn database(&self) -> String {
+    pub fn database(&self, options: &str) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("night_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        self.sql(
-            ADMIN,
-            &format!(
-                "CREATE DATABASE {name} OWNER {OWNER} TEMPLATE template0 \
-                 LOCALE_PROVIDER icu ICU_LOCALE 'en-GB'"
-            ),
+        let made = format!(
+            "CREATE DATABASE {name} OWNER {OWNER} TEMPLATE template0 \
+             LOCALE_PROVIDER icu ICU_LOCALE 'en-GB' {options}"
         );
+        self.sql(ADMIN, &made);
         name
+    }
+
+    /// Makes a folder among its files.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        let folder = self.folder.join(name);
+        succeed(as_admin("mkdir").arg(&folder));
+        folder
     }
 
     /// The address of a database, as its owner has it.
