@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use nightrun::clock;
 use serde_json::json;
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::fleet::USUAL;
 use crate::judge::{Expected, Puback};
@@ -16,7 +17,7 @@ use crate::support::disk::Disk;
 use crate::support::engine::{Database, Engine};
 use crate::support::postgres::{Postgres, Stop};
 use crate::support::proxy::{Proxy, Wire};
-use crate::support::{Client, Mosquitto};
+use crate::support::{Client, Mosquitto, within};
 
 /// How long the server is away at least; an operator's outage is as long as this says, in seconds.
 const OUTAGE: &str = "NIGHTRUN_TEST_OUTAGE_SECONDS";
@@ -263,4 +264,70 @@ async fn transactions_that_are_to_be_tried_again_are() {
     says(&daemon, "WARN", 0..=0);
     says(&daemon, SEES, 1..=1);
     daemon.terminate().await;
+}
+
+/// Somebody who holds nights as no daemon does.
+struct Stranger(PgConnection);
+
+impl Stranger {
+    async fn at(night: &Night) -> Self {
+        let mut stranger = Self(night.installation.database.admin().await);
+        // PostgreSQL ends whoever has waited for so long; it is not to be the stranger.
+        stranger.does("SET deadlock_timeout = '1min'; BEGIN").await;
+        stranger
+    }
+
+    async fn does(&mut self, statements: &str) {
+        sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut self.0).await.expect(statements);
+    }
+
+    /// Takes the night of a visit's client.
+    async fn holds(&mut self, visit: usize) {
+        let of = format!("SELECT 1 FROM night WHERE client_ref = 'client-V-{visit:04}' FOR UPDATE");
+        self.does(&of).await;
+    }
+
+    async fn lets_go(mut self) {
+        self.does("COMMIT").await;
+    }
+}
+
+/// Two nights are held in one order by the daemon, and in the other by somebody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadlock_with_a_stranger() {
+    let server = Arc::new(Postgres::start(&[]));
+    let installation = Installation::embedded().with_database(Database::at(&server));
+    let daemon = installation.start().await;
+    let mut night = Night::begin(installation, 60, USUAL).await;
+    night.happen(10);
+    night.fleet.is_answered().await;
+    // Whether the daemon has the first of two nights when it comes to the second is its own affair.
+    while !server.log().contains("deadlock detected") {
+        let first = night.happened;
+        let mut door = Stranger::at(&night).await;
+        let mut other = Stranger::at(&night).await;
+        door.holds(first).await;
+        night.happen(1);
+        the_daemon_waits(&night).await;
+        other.holds(first + 2).await;
+        // These come while it waits, and are one batch when it waits no more.
+        night.happen(2);
+        door.lets_go().await;
+        the_daemon_waits(&night).await;
+        other.holds(first + 1).await;
+        other.lets_go().await;
+        night.fleet.is_answered().await;
+    }
+    night.judge(&daemon).await;
+    says(&daemon, "ERROR", 0..=0);
+    says(&daemon, "WARN", 0..=0);
+    says(&daemon, SEES, 1..=1);
+    daemon.terminate().await;
+}
+
+async fn the_daemon_waits(night: &Night) {
+    let waits = "SELECT count(*) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waits = async { while night.installation.number(waits).await == 0 {} };
+    within("the daemon to wait for a night", waits).await;
 }

@@ -29,6 +29,11 @@ macro_rules! on_both_engines {
             async fn on_sqlite() {
                 super::$story(Engine::Sqlite).await;
             }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn on_postgres() {
+                super::$story(Engine::Postgres).await;
+            }
         }
     };
 }
@@ -71,10 +76,8 @@ impl Database {
 
     /// Opens it as the daemon does.
     pub async fn open(&self) -> Store {
-        match self {
-            Self::Sqlite(path) => Store::open(path).await.expect("the database"),
-            Self::Postgres { .. } => unreachable!("not yet"),
-        }
+        let database = self.url().parse().expect("an address");
+        Store::open(&database).await.expect("the database")
     }
 
     /// The number that a query finds.
@@ -166,7 +169,8 @@ impl Database {
         }
     }
 
-    async fn admin(&self) -> PgConnection {
+    /// A connection that may do everything.
+    pub async fn admin(&self) -> PgConnection {
         let Self::Postgres { server, name } = self else { unreachable!("it is a file") };
         PgConnection::connect(&server.admin_url(name)).await.expect("the database")
     }
