@@ -8,23 +8,21 @@ mod came;
 mod numbers;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZero;
-use std::ops::Range;
 use std::sync::Arc;
-use std::thread::ScopedJoinHandle;
 
 use came::Came;
 use numbers::play_numbers;
 
 use crate::domain::alert::{self, Alert, AlertKind, Cause, Sight, assess, next_deadline};
 use crate::domain::attendance::PlacedEvent;
-use crate::domain::casebook::{CaseIndex, Casebook, Change};
+use crate::domain::casebook::{CaseIndex, Casebook, Change, in_order};
 use crate::domain::correction::Correction;
 use crate::domain::event::{Event, Sender};
 use crate::domain::instant::Instant;
 use crate::domain::plan_check::nights_without_plan;
 use crate::domain::refs::CarerRef;
 use crate::domain::visit::Visit;
+use crate::parallel;
 use crate::report::alerts::Line;
 
 /// What was received or decided, at an instant.
@@ -75,7 +73,7 @@ pub fn play(
     let contract = &book.contract;
     let of_senders = numbers.values().flat_map(|numbers| play_numbers(contract, numbers, as_of));
     let mut lines: Vec<Line> = of_senders.collect();
-    let nights = in_parallel(book.cases(), |case| play_night(book, &came, case, as_of));
+    let nights = parallel::map(book.cases(), |case| play_night(book, &came, case, as_of));
     for (case, alerts) in nights.into_iter().enumerate() {
         let (_, night) = *book.key(case);
         lines.extend(alerts.into_iter().map(|alert| Line {
@@ -101,6 +99,13 @@ pub fn play(
         });
     }
     lines
+}
+
+/// All visits at `now`, as [`Casebook::visits`] has them.
+#[must_use]
+pub fn visits(book: &Casebook, now: Instant) -> Vec<Visit> {
+    let nights = parallel::map(book.cases(), |case| book.reconcile(case, now).visits);
+    in_order(nights.into_iter().flatten().collect())
 }
 
 /// Plays one client's night, from deadline to deadline and from receipt to receipt. What is received
@@ -153,27 +158,4 @@ fn play_night(book: &Casebook, came: &Came, case: CaseIndex, as_of: Instant) -> 
             return alerts;
         }
     }
-}
-
-/// What `each` makes of each of the client nights, in their order.
-fn in_parallel<T: Send>(
-    cases: Range<CaseIndex>,
-    each: impl Fn(CaseIndex) -> T + Sync,
-) -> Vec<T> {
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let share = cases.len().div_ceil(threads).max(1);
-    let each = &each;
-    std::thread::scope(|scope| {
-        let shares: Vec<_> = cases
-            .clone()
-            .step_by(share)
-            .map(|first| first..cases.end.min(first + share))
-            .map(|cases| scope.spawn(move || cases.map(each).collect::<Vec<T>>()))
-            .collect();
-        let join = |share: ScopedJoinHandle<'_, Vec<T>>| match share.join() {
-            Ok(made) => made,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        shares.into_iter().flat_map(join).collect()
-    })
 }

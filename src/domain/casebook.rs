@@ -281,18 +281,22 @@ impl Casebook {
         corrections
     }
 
-    /// All visits at `now`, overlaps marked, in the order of the visit log: by night, planned start
-    /// (unplanned: first event), client, visit.
+    /// All visits at `now`, overlaps marked, in the order of the visit log.
     #[must_use]
     pub fn visits(&self, now: Instant) -> Vec<Visit> {
-        let mut visits: Vec<Visit> =
-            self.cases().flat_map(|case| self.reconcile(case, now).visits).collect();
-        mark_overlaps(&mut visits);
-        visits.sort_by_cached_key(|visit| {
-            (visit.night, visit.listed_at(), visit.client.clone(), visit.visit_ref.clone())
-        });
-        visits
+        in_order(self.cases().flat_map(|case| self.reconcile(case, now).visits).collect())
     }
+}
+
+/// Marks the overlaps of a contract's visits, and puts them in the order of the visit log: by night,
+/// planned start (unplanned: first event), client, visit.
+#[must_use]
+pub fn in_order(mut visits: Vec<Visit>) -> Vec<Visit> {
+    mark_overlaps(&mut visits);
+    visits.sort_by_cached_key(|visit| {
+        (visit.night, visit.listed_at(), visit.client.clone(), visit.visit_ref.clone())
+    });
+    visits
 }
 
 /// The casebook as seen while an event is placed. Names of unplanned visits are followed from event

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::domain::attendance::PlacedEvent;
 use crate::domain::casebook::{CaseIndex, Casebook, Change, Touched};
 use crate::domain::event::CLOCK_AHEAD_ALLOWED;
 use crate::domain::instant::Instant;
@@ -33,6 +34,28 @@ struct Seen {
     until: Instant,
 }
 
+impl Carer {
+    fn came(&mut self, now: Instant, effective_at: Instant, case: CaseIndex) {
+        let seen = Seen { effective_at, case, from: now, until: Instant::MAX_UTC };
+        // Almost always it is the last.
+        let earlier = |other: &Seen| other.effective_at <= effective_at;
+        if self.seen.last().is_none_or(earlier) {
+            self.seen.push(seen);
+        } else {
+            self.seen.insert(self.seen.partition_point(earlier), seen);
+        }
+    }
+
+    fn left(&mut self, now: Instant, effective_at: Instant, case: CaseIndex) {
+        let first = self.seen.partition_point(|seen| seen.effective_at < effective_at);
+        let mut of_time =
+            self.seen[first..].iter_mut().take_while(|seen| seen.effective_at == effective_at);
+        if let Some(seen) = of_time.find(|seen| seen.case == case && seen.until > now) {
+            seen.until = now;
+        }
+    }
+}
+
 impl Came {
     /// Takes what a piece of evidence that came at `now` changed. The earlier comes first.
     pub(super) fn take(&mut self, now: Instant, touched: Touched) {
@@ -40,25 +63,17 @@ impl Came {
             self.carers.entry(carer).or_default().at.push(now);
         }
         for (case, change) in touched.cases {
-            if let Change::Came(placed) | Change::Left(placed) = &change {
-                let at = placed.effective_at;
-                let seen = &mut self.carers.entry(placed.event.carer_ref.clone()).or_default().seen;
-                if let Change::Came(_) = change {
-                    let sighting =
-                        Seen { effective_at: at, case, from: now, until: Instant::MAX_UTC };
-                    seen.insert(seen.partition_point(|seen| seen.effective_at <= at), sighting);
-                } else {
-                    let first = seen.partition_point(|seen| seen.effective_at < at);
-                    let is_it = |seen: &&mut Seen| {
-                        seen.effective_at == at && seen.case == case && seen.until > now
-                    };
-                    if let Some(seen) = seen[first..].iter_mut().find(is_it) {
-                        seen.until = now;
-                    }
-                }
+            match &change {
+                Change::Came(placed) => self.carer(placed).came(now, placed.effective_at, case),
+                Change::Left(placed) => self.carer(placed).left(now, placed.effective_at, case),
+                Change::Decided => {}
             }
             self.changes.push((case, now, change));
         }
+    }
+
+    fn carer(&mut self, placed: &PlacedEvent) -> &mut Carer {
+        self.carers.entry(placed.event.carer_ref.clone()).or_default()
     }
 
     /// Everything has come.
