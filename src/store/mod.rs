@@ -26,11 +26,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sqlx::Connection;
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{ConnectOptions, Connection};
 
 use crate::domain::calendar::Night;
 use crate::domain::instant::Instant;
@@ -93,10 +94,9 @@ pub enum StoreError {
     Strange(Database),
     /// The tables cannot be brought up to date.
     #[error(
-        "cannot bring the tables of the database up to date: {0}. If a newer nightrun has written \
-         it, use that one"
+        "cannot bring the tables of the database up to date: {0}{advice}", advice = to_migrate(.0)
     )]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    Migrate(#[from] MigrateError),
     /// It took too long.
     #[error(
         "the database does not answer: see that it runs, and whether its disk or the network is slow"
@@ -128,6 +128,14 @@ fn to_open(database: &Database, failed: &sqlx::Error) -> &'static str {
             }
             advice => advice,
         },
+    }
+}
+
+/// What to do about tables that cannot be brought up to date.
+fn to_migrate(failed: &MigrateError) -> &'static str {
+    match failed {
+        MigrateError::Execute(failed) | MigrateError::ExecuteMigration(failed, _) => advice(failed),
+        _ => ". If a newer nightrun has written it, use that one",
     }
 }
 
@@ -213,7 +221,8 @@ impl Store {
             .foreign_keys(true)
             .pragma("cache_size", CACHE_KIB)
             .row_buffer_size(ROWS_AHEAD)
-            .busy_timeout(BUSY_TIMEOUT);
+            .busy_timeout(BUSY_TIMEOUT)
+            .disable_statement_logging();
         let pool = || {
             // SQLite ends a transaction by itself when the disk fails it; the library cannot end it
             // again, and would count it as open on this connection for ever.
@@ -243,7 +252,7 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(CONNECT_WITHIN)
-            .connect_with(options.options(OF_A_CONNECTION))
+            .connect_with(options.options(OF_A_CONNECTION).disable_statement_logging())
             .await
             .map_err(cannot)?;
         let strange: bool = sqlx::query_scalar(STRANGE_POSTGRES).fetch_one(&pool).await?;
