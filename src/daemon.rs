@@ -19,7 +19,7 @@ use crate::hearing::Hearing;
 use crate::heartbeat;
 use crate::http;
 use crate::message::Inbound;
-use crate::mqtt::{self, BrokerSession};
+use crate::mqtt::{self, BrokerSession, Seat};
 use crate::publish;
 use crate::store::lock::DatabaseLock;
 use crate::store::{Store, daemons};
@@ -206,7 +206,10 @@ async fn take_in(
             };
             let (shutdown, stopping) = watch::channel(false);
             let of_task = session.clone();
-            let task = tokio::spawn(async move { mqtt::run(&of_task, inbound, stopping).await });
+            let task =
+                tokio::spawn(
+                    async move { mqtt::run(&of_task, Seat::alone(), inbound, stopping).await },
+                );
             Ok((Intake::Session { shutdown, task }, session))
         }
     }

@@ -53,6 +53,7 @@ pub mod wire;
 pub mod message;
 pub mod mqtt;
 pub mod broker;
+pub mod slots;
 pub mod arrived;
 pub mod ingest;
 pub mod placing;

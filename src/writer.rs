@@ -171,9 +171,11 @@ impl Writer {
             for inbound in buffer.drain(..) {
                 match inbound {
                     Inbound::Message(message) => work.messages.push(message),
-                    Inbound::Connected { kept } => work.connected = Some(kept),
-                    Inbound::CaughtUp { as_of } => self.hearing.caught_up(as_of),
-                    Inbound::Lost => {
+                    Inbound::Connected { kept, .. } => work.connected = Some(kept),
+                    Inbound::CaughtUp { as_of, .. } => {
+                        self.hearing.caught_up(as_of.map(|moment| moment.at));
+                    }
+                    Inbound::Lost { .. } => {
                         self.commit(std::mem::take(&mut work), open).await;
                         self.hearing.lost(clock::now());
                     }
@@ -343,7 +345,7 @@ impl Work {
 fn heard_up_to(batch: &[Inbound], now: Instant) -> Instant {
     let last = batch.iter().rev().find_map(|inbound| match inbound {
         Inbound::Message(message) => Some(message.received_at),
-        Inbound::Connected { .. } | Inbound::CaughtUp { .. } | Inbound::Lost => None,
+        Inbound::Connected { .. } | Inbound::CaughtUp { .. } | Inbound::Lost { .. } => None,
     });
     match last {
         Some(last) if batch.len() >= BATCH_MAX => last.min(now - ON_ITS_WAY),
