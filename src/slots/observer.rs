@@ -212,13 +212,12 @@ impl Observer {
             .slots
             .values()
             .find(|seen| seen.slot.group == self.group && self.life(seen) == Life::Free);
-        match free {
-            Some(seen) => Choice::Take(seen.slot.number),
-            None => {
-                let unused = (1..).find(|number| !self.slots.contains_key(number));
-                unused.map_or(Choice::Wait, Choice::Make)
-            }
+        if let Some(seen) = free {
+            return Choice::Take(seen.slot.number);
         }
+        // One of so many is not among so few.
+        let unused = (1..=SlotNumber::MAX).find(|number| !self.slots.contains_key(number));
+        unused.map_or(Choice::Wait, Choice::Make)
     }
 
     /// What a daemon does that has slot `own`, has heard the broker for so long, if it does, and is
