@@ -4,6 +4,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nightrun::message::{Inbound, Message};
@@ -255,7 +256,8 @@ impl Keeper {
     fn new() -> (Self, Line) {
         let (word, of_session) = watch::channel(Word { held_at: Tick::now(), hears_units: false });
         let (pulse, of_keeper) = watch::channel(Pulse::default());
-        (Self { word, pulse: of_keeper }, Line { word: of_session, pulse })
+        let line = Line { word: of_session, pulse, bell: Arc::default() };
+        (Self { word, pulse: of_keeper }, line)
     }
 
     async fn until(&mut self, what: &str, is: impl FnMut(&Pulse) -> bool) {

@@ -26,6 +26,9 @@ const PASSWORD_MAX_BYTES: usize = 65_535;
 /// Longest host name that DNS knows, in bytes.
 const HOST_MAX_BYTES: usize = 253;
 
+/// Longest name of a group that shares, in characters.
+const SHARED_GROUP_MAX_CHARS: usize = 64;
+
 /// The keys that are for a broker elsewhere.
 const ELSEWHERE: [&str; 6] =
     ["username", "password", "password_file", "ca_file", "client_cert_file", "client_key_file"];
@@ -75,7 +78,24 @@ pub(super) fn read(broker: &Table<'_>, notes: &mut Notes) -> Option<BrokerSettin
                 })
             }
         };
-    Some(BrokerSettings { client_id: client_id?, kind: kind? })
+    let shared_group = broker.read_optional("shared_group", notes, |entry| {
+        let group = entry.text_up_to(SHARED_GROUP_MAX_CHARS)?;
+        let letter = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+        if group.is_empty() || !group.bytes().all(letter) {
+            return Err(entry.wrong("a group is called by letters, digits, _ and -"));
+        }
+        Ok(group)
+    });
+    if let (Some(BrokerKind::Embedded { .. }), Some(group)) =
+        (&kind, broker.optional("shared_group"))
+    {
+        notes.add(group.mistake(
+            "only daemons at one broker elsewhere share: leave this out, or name that broker in \
+             broker.url",
+        ));
+    }
+    let shared_group = shared_group.ok()?;
+    Some(BrokerSettings { client_id: client_id?, shared_group, kind: kind? })
 }
 
 fn misplaced(broker: &Table<'_>, keys: &[&str], why: &str, notes: &mut Notes) {

@@ -428,15 +428,12 @@ impl<'a> Connection<'a> {
             self.begin();
             return;
         }
-        let now = Instant::now();
-        self.phase = Phase::LetIn(now);
-        self.seat.say(|pulse| (pulse.connected, pulse.asked_at) = (true, Some(now)));
+        self.phase = Phase::LetIn(self.seat.ask(|pulse| pulse.connected = true));
     }
 
     fn heed(&mut self, word: Word) {
         match self.phase {
             Phase::LetIn(since) if word.held_at > since => {
-                self.seat.say(|pulse| pulse.asked_at = None);
                 self.hears_units = word.hears_units;
                 self.begin();
             }

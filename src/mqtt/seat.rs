@@ -4,7 +4,9 @@
 //! broker. A session connects and subscribes only after the keeper has made sure that the slot is
 //! still this daemon's, so that two daemons never fight about one.
 
-use tokio::sync::watch;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant as Tick;
 
 use super::INTAKE;
@@ -26,7 +28,7 @@ pub struct Word {
 /// What a session says to the keeper of the slots.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Pulse {
-    /// The session waits for a word that is later than this.
+    /// When the session has asked for a word last; it waits for a later one.
     pub asked_at: Option<Tick>,
     /// The broker has let it in.
     pub connected: bool,
@@ -52,6 +54,8 @@ pub struct Line {
     pub word: watch::Receiver<Word>,
     /// What the session says.
     pub pulse: watch::Sender<Pulse>,
+    /// Rung when it asks.
+    pub bell: Arc<Notify>,
 }
 
 impl Seat {
@@ -96,9 +100,20 @@ impl Seat {
         if self.line.is_none() {
             return;
         }
-        let asked_at = Tick::now();
-        self.say(|pulse| pulse.asked_at = Some(asked_at));
+        let asked_at = self.ask(|_| {});
         while self.next_word().await.held_at <= asked_at {}
-        self.say(|pulse| pulse.asked_at = None);
+    }
+
+    /// Says something, and asks for a word that is later than now.
+    pub(super) fn ask(&self, change: impl FnOnce(&mut Pulse)) -> Tick {
+        let now = Tick::now();
+        self.say(|pulse| {
+            change(pulse);
+            pulse.asked_at = Some(now);
+        });
+        if let Some(line) = &self.line {
+            line.bell.notify_one();
+        }
+        now
     }
 }

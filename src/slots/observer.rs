@@ -5,7 +5,7 @@
 //! observer's own clock, which is never set, and as long as the observer itself looked without a
 //! break. Pure: decides by what it is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant as Tick;
@@ -17,7 +17,7 @@ pub const DEAD_AFTER: Duration = Duration::from_secs(1);
 /// Two looks that are further apart prove nothing about what was between: the observer was held up, or
 /// the database was.
 pub const LOOKS_APART_MAX: Duration = Duration::from_millis(500);
-/// Who has heard the broker for less than this calls nobody dead: after the broker was away, the
+/// Who has worked for less than this calls nobody dead: after the broker was away, the
 /// others get this long to come back.
 pub const TRUSTED_AFTER: Duration = Duration::from_secs(3);
 
@@ -73,10 +73,10 @@ pub enum Rival {
     Alone,
     /// They are in two groups.
     #[error(
-        "another nightrun serves from this database with broker.shared_group = {0:?}: give all of \
+        "another nightrun serves from this database, with another broker.shared_group: give all of \
          them the same"
     )]
-    Group(String),
+    Group,
 }
 
 /// What a daemon that had a slot does.
@@ -191,12 +191,7 @@ impl Observer {
             match self.life(seen) {
                 Life::Alive if !goes_together => {
                     let in_groups = !alone && !seen.slot.group.is_empty();
-                    let group = seen.slot.group.clone();
-                    return Choice::Refuse(if in_groups {
-                        Rival::Group(group)
-                    } else {
-                        Rival::Alone
-                    });
+                    return Choice::Refuse(if in_groups { Rival::Group } else { Rival::Alone });
                 }
                 Life::Unsure if !goes_together => unsure = true,
                 _ => {}
@@ -220,32 +215,34 @@ impl Observer {
         unused.map_or(Choice::Wait, Choice::Make)
     }
 
-    /// What a daemon does that has slot `own`, has heard the broker for so long, if it does, and is
-    /// adopting these: one at a time, so that several who are left have an equal part.
+    /// What a daemon does that has slot `own`, has worked for so long, if it does, and is adopting
+    /// these: one at a time, so that several who are left have an equal part, unless it is not waited
+    /// for any longer.
     #[must_use]
     pub fn upkeep(
         &self,
         own: SlotNumber,
-        hears_for: Option<Duration>,
-        adopting: &BTreeSet<SlotNumber>,
+        works_for: Option<Duration>,
+        adopting: &BTreeMap<SlotNumber, bool>,
     ) -> Upkeep {
         if !self.is_mine(own) {
             return Upkeep::Lost;
         }
-        let Some(hears_for) = hears_for else {
+        let Some(works_for) = works_for else {
             return Upkeep::Keep { adopt: None, hear_units: false };
         };
         let is_left = |seen: &&Seen| {
             let left = match self.life(seen) {
                 Life::Free => true,
-                Life::Dead => hears_for >= TRUSTED_AFTER,
+                Life::Dead => works_for >= TRUSTED_AFTER,
                 Life::Alive | Life::Unsure => false,
             };
-            seen.slot.number != own && (left || seen.slot.holder == self.me)
+            let known = seen.slot.number == own || adopting.contains_key(&seen.slot.number);
+            !known && (left || seen.slot.holder == self.me)
         };
         let left = self.slots.values().find(is_left).map(|seen| seen.slot.number);
         Upkeep::Keep {
-            adopt: left.filter(|_| adopting.is_empty()),
+            adopt: left.filter(|_| !adopting.values().any(|awaited| *awaited)),
             hear_units: !self.slots.values().any(|seen| seen.slot.hears_units),
         }
     }
@@ -283,8 +280,8 @@ mod tests {
         }
     }
 
-    fn upkeep(observer: &Observer, hears_for: u64) -> Upkeep {
-        observer.upkeep(1, Some(Duration::from_secs(hears_for)), &BTreeSet::new())
+    fn upkeep(observer: &Observer, works_for: u64) -> Upkeep {
+        observer.upkeep(1, Some(Duration::from_secs(works_for)), &BTreeMap::new())
     }
 
     fn adopts(number: impl Into<Option<SlotNumber>>) -> Upkeep {
@@ -326,7 +323,7 @@ mod tests {
         let beside_one_alone = observer("g", &["0 a 5", "0 a 6"]);
         assert_eq!(beside_one_alone.choose(), Choice::Refuse(Rival::Alone));
         let in_another_group = observer("h", &["1 a 5", "1 a 6"]);
-        assert_eq!(in_another_group.choose(), Choice::Refuse(Rival::Group("g".to_owned())));
+        assert_eq!(in_another_group.choose(), Choice::Refuse(Rival::Group));
     }
 
     #[test]
@@ -337,9 +334,13 @@ mod tests {
         look(&mut observer, &[still]);
         assert_eq!(upkeep(&observer, 3), adopts(2));
         assert_eq!(upkeep(&observer, 2), adopts(None), "the broker has only just come back");
-        assert_eq!(observer.upkeep(1, None, &BTreeSet::new()), adopts(None), "who is deaf itself");
-        let busy = BTreeSet::from([3]);
-        assert_eq!(observer.upkeep(1, Some(TRUSTED_AFTER), &busy), adopts(None), "one at a time");
+        assert_eq!(observer.upkeep(1, None, &BTreeMap::new()), adopts(None), "who is deaf itself");
+        let adopting = |slot, awaited| {
+            observer.upkeep(1, Some(TRUSTED_AFTER), &BTreeMap::from([(slot, awaited)]))
+        };
+        assert_eq!(adopting(3, true), adopts(None), "one at a time");
+        assert_eq!(adopting(3, false), adopts(2), "that one is not waited for any longer");
+        assert_eq!(adopting(2, false), adopts(None), "it is being adopted");
         look(&mut observer, &["1 me 5, 2 b 8"]);
         assert_eq!(upkeep(&observer, 3), adopts(None), "it beats");
     }
@@ -374,7 +375,7 @@ mod tests {
     #[test]
     fn somebody_hears_how_units_are() {
         let observer = observer("g", &["2 me 5, 3 c 7"]);
-        let none = BTreeSet::new();
+        let none = BTreeMap::new();
         let keeps = |hear_units| Upkeep::Keep { adopt: None, hear_units };
         assert_eq!(observer.upkeep(2, Some(Duration::ZERO), &none), keeps(true));
         assert_eq!(observer.upkeep(2, None, &none), keeps(false), "not who is deaf");
