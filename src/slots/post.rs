@@ -65,7 +65,7 @@ impl Outward {
     }
 
     /// Ends without a word.
-    fn abandon(&self) {
+    pub(super) fn abandon(&self) {
         self.deliverer.abort();
         self.publisher.abort();
     }
