@@ -92,10 +92,10 @@ impl Daemon {
         let mut keeper = None;
         if lock.is_none() {
             let group = settings.broker.shared_group.clone().unwrap_or_default();
-            let apart = Store::open_apart(&database.clone().known_as(&client_id)).await?;
-            let taken = Keeper::take(apart, Arc::clone(&slots), client_id.clone(), group).await?;
-            // Each counts what arrives by its own name.
-            database = database.known_as(&taken.name());
+            let slots = Arc::clone(&slots);
+            let taken = Keeper::take(&database, slots, client_id.clone(), group).await?;
+            // By this it counts what arrives, and can be cut off.
+            database = database.known_as(&taken.application_name());
             keeper = Some(taken);
         }
         let store = Store::open(&database).await?;

@@ -16,19 +16,19 @@ use tracing::{error, info, warn};
 
 use super::observer::{Choice, Observer, Rival, Upkeep};
 use super::post::{Kept, Outward, Place};
-use super::{BREAK_MAX, DatabaseClock, Others, Own, Slots};
+use super::{BREAK_MAX, DatabaseClock, Others, Own, Slots, State};
 use crate::clock;
 use crate::domain::instant::Instant;
 use crate::message::Inbound;
 use crate::mqtt::{BACKLOG_SECONDS_MAX, BrokerSession, SlotNumber};
 use crate::publish::Outcome;
-use crate::store::slots::{self as rows, StoredSlot};
-use crate::store::{Store, StoreError, outbox};
+use crate::store::slots::{self as rows, StoredSlot, application_name};
+use crate::store::{Database, Store, StoreError, outbox};
 use crate::wire::status::DaemonStatus;
 use crate::writer::Outbox;
 
 /// How often the slots are looked at, if nothing else asks for it.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+const LOOK_EVERY: Duration = Duration::from_millis(150);
 /// Two looks are not closer than this.
 const LOOKS_APART_MIN: Duration = Duration::from_millis(10);
 /// The longest that the database may take for one, and for what follows from it.
@@ -147,13 +147,14 @@ impl Keeper {
     /// # Errors
     /// When another daemon works that does not go with this one, or the database fails.
     pub async fn take(
-        store: Store,
+        database: &Database,
         slots: Arc<Slots>,
         client_id: String,
         group: String,
     ) -> Result<Self, NoSlot> {
         let me = uuid::Uuid::new_v4().to_string();
         let now = Tick::now();
+        let store = Store::open_apart(&database.clone().known_as(&application_name(&me))).await?;
         let mut this = Self {
             store,
             slots,
@@ -184,10 +185,10 @@ impl Keeper {
         }
     }
 
-    /// The name of the slot that it has taken.
+    /// The name by which the database knows this process.
     #[must_use]
-    pub fn name(&self) -> String {
-        name_of(&self.client_id, self.slots.own().unwrap_or_default())
+    pub fn application_name(&self) -> String {
+        application_name(&self.me)
     }
 
     /// Keeps the slot until it is asked to leave it. With `means`, it hears and publishes in its name,
@@ -260,15 +261,11 @@ impl Keeper {
         let opens = self.session().is_some_and(|session| session.pulse.borrow().connected)
             && own.is_some_and(|own| own.heard_to.is_none());
         let mut tx = self.store.write().await?;
-        if !opens {
-            rows::do_not_wait(&mut tx).await?;
-        }
-        let now = rows::clock(&mut tx).await?;
-        let by = Tick::now();
         if let Some(own) = own {
             let name = (own.number, self.me.as_str());
             if opens {
-                rows::open(&mut tx, name, now).await?;
+                rows::make_it_last(&mut tx).await?;
+                rows::open(&mut tx, name).await?;
             }
             if works {
                 rows::beat(&mut tx, name, own.heard_to, own.sure_from).await?;
@@ -276,10 +273,11 @@ impl Keeper {
         }
         for (number, adoption) in &self.adopted {
             if !adoption.is_awaited() {
-                rows::give_up(&mut tx, (*number, &self.me), now).await?;
+                rows::give_up(&mut tx, (*number, &self.me)).await?;
             }
         }
-        let stored = rows::all(&mut tx).await?;
+        let (now, stored) = rows::all(&mut tx).await?;
+        let by = Tick::now();
         tx.commit().await?;
         self.observer.look(stored.iter().map(|one| one.slot.clone()).collect(), Tick::now());
         self.stored = stored.into_iter().map(|one| (one.slot.number, one)).collect();
@@ -332,12 +330,7 @@ impl Keeper {
             own.heard_to = own.heard_to.max(stored.heard_to);
             own.sure_from = own.sure_from.max(stored.sure_from);
         }
-        let others = || self.stored.values().filter(|one| Some(one.slot.number) != own);
-        state.others = Others {
-            heard_to: others().filter_map(|one| one.heard_to).min(),
-            sure_from: others().map(|one| one.sure_from).max().unwrap_or_default(),
-            work: self.observer.others_work(),
-        };
+        self.tell_of_others(&mut state);
         drop(state);
         if let (Some(own), Some(session)) = (own, self.session())
             && self.observer.is_mine(own)
@@ -353,6 +346,16 @@ impl Keeper {
                 session.is_ours(held_at, false);
             }
         }
+    }
+
+    fn tell_of_others(&self, state: &mut State) {
+        let own = state.own.map(|own| own.number);
+        let others = || self.stored.values().filter(|one| Some(one.slot.number) != own);
+        state.others = Others {
+            heard_to: others().filter_map(|one| one.heard_to).min(),
+            sure_from: others().map(|one| one.sure_from).max().unwrap_or_default(),
+            work: self.observer.others_work(),
+        };
     }
 
     async fn act(&mut self) -> Result<(), NoSlot> {
@@ -383,6 +386,7 @@ impl Keeper {
                 }
                 if hear_units {
                     let mut tx = self.store.write().await?;
+                    rows::make_it_last(&mut tx).await?;
                     rows::hear_units(&mut tx, (own, &self.me)).await?;
                     tx.commit().await?;
                 }
@@ -405,10 +409,10 @@ impl Keeper {
             Choice::Make(number) => (number, None),
         };
         let mut tx = self.store.write().await?;
-        let now = rows::clock(&mut tx).await?;
+        rows::make_it_last(&mut tx).await?;
         let has = match seen {
             Some(seen) => rows::take(&mut tx, &seen.slot, &self.me).await?,
-            None => rows::make(&mut tx, (number, &self.me), &self.group, now).await?,
+            None => rows::make(&mut tx, (number, &self.me), &self.group).await?,
         };
         tx.commit().await?;
         if has {
@@ -482,6 +486,7 @@ impl Keeper {
             return Ok(());
         };
         let mut tx = self.store.write().await?;
+        rows::make_it_last(&mut tx).await?;
         let taken = rows::take(&mut tx, &seen.slot, &self.me).await?;
         tx.commit().await?;
         if taken {
@@ -511,6 +516,7 @@ impl Keeper {
                 adoption.session = None;
             }
             let mut tx = self.store.write().await?;
+            rows::make_it_last(&mut tx).await?;
             let now = rows::clock(&mut tx).await?;
             let sure_from = self.stored.get(&number).map_or(now, |stored| {
                 let had_a_break = stored.heard_to.is_some_and(|at| now - at > BREAK_MAX);
@@ -520,9 +526,13 @@ impl Keeper {
             rows::retire(&mut tx, (number, &self.me), &name, (own, sure_from)).await?;
             tx.commit().await?;
             self.adopted.remove(&number);
-            if let Some(own) = self.slots.state().own.as_mut() {
+            self.stored.remove(&number);
+            let mut state = self.slots.state();
+            if let Some(own) = state.own.as_mut() {
                 own.sure_from = own.sure_from.max(sure_from);
             }
+            self.tell_of_others(&mut state);
+            drop(state);
             info!(slot = number, "everything that the broker had for the slot is taken over");
             self.has_inherited();
         }
@@ -536,6 +546,7 @@ impl Keeper {
         }
         self.orphans_at = Tick::now() + ORPHANS_EVERY;
         let mut tx = self.store.write().await?;
+        rows::make_it_last(&mut tx).await?;
         let found = outbox::inherit_orphans(&mut tx, own).await?;
         tx.commit().await?;
         if found {
@@ -592,6 +603,7 @@ impl Keeper {
         let own = self.slots.own();
         let left = async {
             let mut tx = self.store.write().await?;
+            rows::make_it_last(&mut tx).await?;
             for number in own.into_iter().chain(self.adopted.keys().copied()) {
                 rows::free(&mut tx, (number, &self.me)).await?;
             }

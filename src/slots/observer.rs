@@ -13,7 +13,7 @@ use tokio::time::Instant as Tick;
 use crate::mqtt::SlotNumber;
 
 /// A slot whose beat has not moved for this long has nobody.
-pub const DEAD_AFTER: Duration = Duration::from_secs(1);
+pub const DEAD_AFTER: Duration = Duration::from_millis(900);
 /// Two looks that are further apart prove nothing about what was between: the observer was held up, or
 /// the database was.
 pub const LOOKS_APART_MAX: Duration = Duration::from_millis(500);

@@ -194,12 +194,13 @@ impl Store {
         Self::open_with(database, CONNECTIONS_MAX).await
     }
 
-    /// The same, with one connection to PostgreSQL, which nobody else takes.
+    /// The same, with one connection to PostgreSQL, which nobody else takes, and whose commits do not
+    /// wait for the disk.
     ///
     /// # Errors
     /// When that cannot be done.
     pub async fn open_apart(database: &Database) -> Result<Self, StoreError> {
-        Self::open_with(database, 1).await
+        Self::open_with(&database.clone().in_haste(), 1).await
     }
 
     async fn open_with(database: &Database, connections: u32) -> Result<Self, StoreError> {

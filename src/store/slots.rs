@@ -32,6 +32,7 @@ struct SlotRow {
     hears_units: i64,
     heard_to: Option<i64>,
     sure_from: i64,
+    now: i64,
 }
 
 impl SlotRow {
@@ -48,13 +49,19 @@ impl SlotRow {
     }
 }
 
-/// Commits of this transaction need not wait for the disk: after a crash of the database, a beat more
-/// or less is the same.
+/// The name under which the database knows a holder.
+#[must_use]
+pub fn application_name(holder: &str) -> String {
+    format!("nightrun {holder}")
+}
+
+/// The commit of this transaction waits for the disk. Those of beats do not: after a crash of the
+/// database, a beat more or less is the same.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn do_not_wait(db: &mut Db) -> Result<(), StoreError> {
-    sql("SELECT set_config('synchronous_commit', 'off', true)").execute(db).await?;
+pub async fn make_it_last(db: &mut Db) -> Result<(), StoreError> {
+    sql("SELECT set_config('synchronous_commit', 'on', true)").execute(db).await?;
     Ok(())
 }
 
@@ -68,13 +75,22 @@ pub async fn clock(db: &mut Db) -> Result<Instant, StoreError> {
     Ok(at(now))
 }
 
-/// All slots there are.
+/// All slots there are, and the database's clock.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn all(db: &mut Db) -> Result<Vec<StoredSlot>, StoreError> {
-    let found: Vec<SlotRow> = sql("SELECT * FROM slot ORDER BY number").fetch_all(db).await?;
-    found.into_iter().map(SlotRow::read).collect()
+pub async fn all(db: &mut Db) -> Result<(Instant, Vec<StoredSlot>), StoreError> {
+    let found: Vec<SlotRow> = sql("SELECT s.*, \
+         CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT) AS now \
+         FROM slot s ORDER BY number")
+    .fetch_all(db)
+    .await?;
+    let now = match found.first() {
+        Some(row) => at(row.now),
+        None => clock(db).await?,
+    };
+    let found: Result<_, StoreError> = found.into_iter().map(SlotRow::read).collect();
+    Ok((now, found?))
 }
 
 /// Writes down that its holder works, and how far it has heard; both only ever grow.
@@ -102,11 +118,8 @@ pub async fn beat(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn give_up(
-    db: &mut Db,
-    (number, holder): (SlotNumber, &str),
-    now: Instant,
-) -> Result<(), StoreError> {
+pub async fn give_up(db: &mut Db, (number, holder): (SlotNumber, &str)) -> Result<(), StoreError> {
+    let now = clock(db).await?;
     sql("UPDATE slot SET heard_to = $3, sure_from = $3 WHERE number = $1 AND holder = $2")
         .bind(i64::from(number))
         .bind(holder)
@@ -124,8 +137,8 @@ pub async fn make(
     db: &mut Db,
     (number, holder): (SlotNumber, &str),
     group: &str,
-    now: Instant,
 ) -> Result<bool, StoreError> {
+    let now = clock(db).await?;
     // Who is the first has heard nothing of what was before; who joins others has missed nothing.
     let made = sql("INSERT INTO slot (number, holder, shared_group, sure_from) \
          SELECT $1, $2, $3, CASE WHEN EXISTS (SELECT 1 FROM slot) THEN 0 ELSE $4 END \
@@ -139,7 +152,8 @@ pub async fn make(
     Ok(made > 0)
 }
 
-/// Takes a slot as it was seen, if it still is so.
+/// Takes a slot as it was seen, if it still is so. Whoever had it is cut off from the database: one
+/// that hangs holds what it was about to change, and everybody would wait for it.
 ///
 /// # Errors
 /// When the database fails.
@@ -152,6 +166,13 @@ pub async fn take(db: &mut Db, seen: &Slot, holder: &str) -> Result<bool, StoreE
     .bind(holder)
     .execute(db)
     .await?;
+    if taken > 0 && !seen.holder.is_empty() && seen.holder != holder {
+        sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE usename = current_user AND application_name = $1")
+        .bind(application_name(&seen.holder))
+        .execute(db)
+        .await?;
+    }
     Ok(taken > 0)
 }
 
@@ -159,11 +180,8 @@ pub async fn take(db: &mut Db, seen: &Slot, holder: &str) -> Result<bool, StoreE
 ///
 /// # Errors
 /// When the database fails.
-pub async fn open(
-    db: &mut Db,
-    (number, holder): (SlotNumber, &str),
-    now: Instant,
-) -> Result<(), StoreError> {
+pub async fn open(db: &mut Db, (number, holder): (SlotNumber, &str)) -> Result<(), StoreError> {
+    let now = clock(db).await?;
     sql("UPDATE slot SET heard_to = $3 WHERE number = $1 AND holder = $2 AND heard_to IS NULL")
         .bind(i64::from(number))
         .bind(holder)

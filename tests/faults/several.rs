@@ -62,7 +62,6 @@ impl Several {
         this
     }
 
-
     async fn another(&mut self) {
         let daemon = spawn(&self.installation);
         daemon.ready().await;
@@ -74,7 +73,8 @@ impl Several {
         let give_up_at = Tick::now() + PATIENCE;
         loop {
             let slots = self.installation.texts("SELECT number || ' ' || holder FROM slot").await;
-            let holders: BTreeSet<_> = slots.iter().filter_map(|one| one.split(' ').nth(1)).collect();
+            let holders: BTreeSet<_> =
+                slots.iter().filter_map(|one| one.split(' ').nth(1)).collect();
             if slots.len() == number && holders.len() == number && !holders.contains("") {
                 return;
             }
@@ -103,9 +103,7 @@ impl Several {
 
     fn ledger(&self, contract: &str) {
         let night = self.installation.tonight().to_string();
-        self.installation
-            .run(["ledger", "--contract", contract, "--night", &night])
-            .succeeded();
+        self.installation.run(["ledger", "--contract", contract, "--night", &night]).succeeded();
     }
 }
 
@@ -180,7 +178,7 @@ async fn a_daemon_that_shares_with_nobody_bears_nobody_beside() {
     let next = spawn(&installation);
     next.ready().await;
     signal(&daemon, "-CONT");
-    let (status, log) = daemon.ended().await;
-    assert!(!status.success() && log.contains("since this one was held up"), "{log}");
+    daemon.logged("since this one was held up").await;
+    assert!(!daemon.ended().await.0.success());
     next.terminate().await;
 }
