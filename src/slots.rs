@@ -145,3 +145,72 @@ impl Slots {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    /// One who shares, and has heard everything in slot 3 up to so many seconds ago.
+    fn slots(heard_before: u64) -> (Slots, Moment) {
+        let slots = Slots::new(true);
+        let now = clock::moment();
+        let ago = |seconds| now.at - TimeDelta::seconds(i64::try_from(seconds).unwrap());
+        {
+            let mut state = slots.state();
+            state.clock = Some(DatabaseClock { said: now.at, by: now.tick });
+            let sure_from = ago(1_000);
+            state.own = Some(Own { number: 3, heard_to: Some(ago(heard_before)), sure_from });
+        }
+        (slots, now)
+    }
+
+    fn own(slots: &Slots) -> Own {
+        slots.state().own.unwrap()
+    }
+
+    #[test]
+    fn what_is_heard_is_told_by_the_databases_clock() {
+        let (slots, now) = slots(1);
+        slots.state().clock =
+            Some(DatabaseClock { said: now.at + TimeDelta::hours(1), by: now.tick });
+        let earlier = now.tick.checked_sub(Duration::from_millis(300)).unwrap();
+        slots.heard(3, Some(Moment { tick: earlier, ..now }), false);
+        let heard_to = now.at + TimeDelta::hours(1) - TimeDelta::milliseconds(300);
+        assert_eq!(own(&slots).heard_to, Some(heard_to));
+        slots.heard(3, Some(Moment { tick: earlier - Duration::from_secs(9), ..now }), false);
+        assert_eq!(own(&slots).heard_to, Some(heard_to), "it only grows");
+        slots.heard(4, Some(now), false);
+        assert_eq!(own(&slots).heard_to, Some(heard_to), "that is another's");
+    }
+
+    #[test]
+    fn after_a_long_break_what_was_due_is_unconfirmed() {
+        for (heard_before, was_blind, unconfirmed) in
+            [(4, true, false), (6, true, true), (600, false, false)]
+        {
+            let (slots, now) = slots(heard_before);
+            slots.heard(3, Some(now), was_blind);
+            assert_eq!(own(&slots).sure_from >= now.at, unconfirmed, "{heard_before} s");
+        }
+        let (slots, now) = slots(1);
+        slots.heard(3, None, false);
+        assert!(own(&slots).sure_from >= now.at, "nobody can say");
+    }
+
+    #[test]
+    fn a_deadline_waits_for_all_and_is_as_sure_as_the_least_sure() {
+        let alone = Slots::new(false);
+        assert_eq!(alone.fleet(), None);
+        let (slots, now) = slots(1);
+        let since = Some(own(&slots).sure_from);
+        assert_eq!(slots.fleet(), Some(Fleet { up_to: None, since, works: false }));
+        let others = Others { heard_to: Some(now.at), sure_from: now.at, work: true };
+        slots.state().others = others;
+        let (up_to, since) = (Some(now.at), Some(now.at));
+        assert_eq!(slots.fleet(), Some(Fleet { up_to, since, works: true }));
+        // What is left of a fleet is waited for by one who shares no more.
+        alone.state().others = others;
+        assert_eq!(alone.fleet(), Some(Fleet { up_to, since: None, works: true }));
+    }
+}

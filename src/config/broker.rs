@@ -26,8 +26,8 @@ const PASSWORD_MAX_BYTES: usize = 65_535;
 /// Longest host name that DNS knows, in bytes.
 const HOST_MAX_BYTES: usize = 253;
 
-/// Longest name of a group that shares, in characters.
-const SHARED_GROUP_MAX_CHARS: usize = 64;
+/// Longest name of a group that shares, in bytes.
+const SHARED_GROUP_MAX_BYTES: usize = 64;
 
 /// The keys that are for a broker elsewhere.
 const ELSEWHERE: [&str; 6] =
@@ -79,12 +79,13 @@ pub(super) fn read(broker: &Table<'_>, notes: &mut Notes) -> Option<BrokerSettin
             }
         };
     let shared_group = broker.read_optional("shared_group", notes, |entry| {
-        let group = entry.text_up_to(SHARED_GROUP_MAX_CHARS)?;
+        let group = entry.text()?;
         let letter = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
-        if group.is_empty() || !group.bytes().all(letter) {
-            return Err(entry.wrong("a group is called by letters, digits, _ and -"));
+        if !(1..=SHARED_GROUP_MAX_BYTES).contains(&group.len()) || !group.bytes().all(letter) {
+            // It is not shown: whoever knows it can take messages away.
+            return Err(entry.mistake("a group is called by 1 to 64 letters, digits, _ and -"));
         }
-        Ok(group)
+        Ok(group.to_owned())
     });
     if let (Some(BrokerKind::Embedded { .. }), Some(group)) =
         (&kind, broker.optional("shared_group"))

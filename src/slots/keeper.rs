@@ -203,6 +203,12 @@ impl Keeper {
     ) -> Result<(), NoSlot> {
         self.means = means;
         self.go_to_post();
+        if self.means.is_none() && self.stored.len() > 1 {
+            warn!(
+                "another broker keeps sessions of daemons that used this database: what waits there \
+                 is read when broker.url names that broker again"
+            );
+        }
         let mut look_at = Tick::now();
         loop {
             tokio::select! {
@@ -269,6 +275,9 @@ impl Keeper {
             }
             if works {
                 rows::beat(&mut tx, name, own.heard_to, own.sure_from).await?;
+                if !self.adopted.is_empty() {
+                    rows::beat_for_adopted(&mut tx, name).await?;
+                }
             }
         }
         for (number, adoption) in &self.adopted {
@@ -350,7 +359,9 @@ impl Keeper {
 
     fn tell_of_others(&self, state: &mut State) {
         let own = state.own.map(|own| own.number);
-        let others = || self.stored.values().filter(|one| Some(one.slot.number) != own);
+        // With the broker inside, nothing is heard by way of slots.
+        let hears = self.means.is_some();
+        let others = || self.stored.values().filter(|one| hears && Some(one.slot.number) != own);
         state.others = Others {
             heard_to: others().filter_map(|one| one.heard_to).min(),
             sure_from: others().map(|one| one.sure_from).max().unwrap_or_default(),
@@ -402,7 +413,8 @@ impl Keeper {
 
     /// Takes a slot, or makes one, if there is one to be had. Returns whether it has one.
     async fn choose(&mut self) -> Result<bool, NoSlot> {
-        let (number, seen) = match self.observer.choose() {
+        let adopted = self.adopted.keys().copied().collect();
+        let (number, seen) = match self.observer.choose(&adopted) {
             Choice::Wait => return Ok(false),
             Choice::Refuse(rival) => return Err(rival.into()),
             Choice::Take(number) => (number, self.stored.get(&number)),
@@ -609,9 +621,8 @@ impl Keeper {
             }
             tx.commit().await
         };
-        match timeout(TURN_WITHIN, left).await {
-            Ok(Ok(())) => {}
-            _ => warn!("this daemon's slot was not left; another takes it over in a second"),
+        if !matches!(timeout(TURN_WITHIN, left).await, Ok(Ok(()))) {
+            warn!("this daemon's slot was not left; another takes it over in a second");
         }
         self.store.close().await;
     }

@@ -5,7 +5,7 @@
 //! observer's own clock, which is never set, and as long as the observer itself looked without a
 //! break. Pure: decides by what it is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant as Tick;
@@ -175,15 +175,18 @@ impl Observer {
     }
 
     /// What a daemon does that has no slot. Of the dead it leaves those of its fleet to those who hear
-    /// the broker: whether anybody can hear it, it does not know yet.
+    /// the broker: whether anybody can hear it, it does not know yet. `adopted` are not for it to hear by.
     #[must_use]
-    pub fn choose(&self) -> Choice {
+    pub fn choose(&self, adopted: &BTreeSet<SlotNumber>) -> Choice {
         if self.looked_at.is_none() {
             return Choice::Wait;
         }
         let alone = self.group.is_empty();
         let mut unsure = false;
         for (number, seen) in &self.slots {
+            if adopted.contains(number) {
+                continue;
+            }
             if seen.slot.holder == self.me {
                 return Choice::Take(*number);
             }
@@ -300,8 +303,10 @@ mod tests {
             (&["1 a 5", "1 a 5", "1 a 5", "1 a 5", "1 a 5"], Choice::Make(2)),
             (&[], Choice::Wait),
         ] {
-            assert_eq!(observer("g", looks).choose(), expected, "{looks:?}");
+            assert_eq!(observer("g", looks).choose(&BTreeSet::new()), expected, "{looks:?}");
         }
+        let adopting = observer("g", &["1 a 5, 2 me 0"]).choose(&BTreeSet::from([2]));
+        assert_eq!(adopting, Choice::Make(3), "that one is being drained");
     }
 
     #[test]
@@ -318,12 +323,12 @@ mod tests {
             (&["1 a 5", "1 a 6"], Choice::Refuse(Rival::Alone)),
             (&["1 a 5, 2 - 1", "1 a 5", "1 a 5", "1 a 5", "1 a 5"], Choice::Make(0)),
         ] {
-            assert_eq!(observer("", looks).choose(), expected, "{looks:?}");
+            assert_eq!(observer("", looks).choose(&BTreeSet::new()), expected, "{looks:?}");
         }
         let beside_one_alone = observer("g", &["0 a 5", "0 a 6"]);
-        assert_eq!(beside_one_alone.choose(), Choice::Refuse(Rival::Alone));
+        assert_eq!(beside_one_alone.choose(&BTreeSet::new()), Choice::Refuse(Rival::Alone));
         let in_another_group = observer("h", &["1 a 5", "1 a 6"]);
-        assert_eq!(in_another_group.choose(), Choice::Refuse(Rival::Group));
+        assert_eq!(in_another_group.choose(&BTreeSet::new()), Choice::Refuse(Rival::Group));
     }
 
     #[test]

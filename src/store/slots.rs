@@ -114,6 +114,22 @@ pub async fn beat(
     Ok(())
 }
 
+/// Writes down that the holder of these slots works, which it adopts.
+///
+/// # Errors
+/// When the database fails.
+pub async fn beat_for_adopted(
+    db: &mut Db,
+    (own, holder): (SlotNumber, &str),
+) -> Result<(), StoreError> {
+    sql("UPDATE slot SET beat = beat + 1 WHERE number <> $1 AND holder = $2")
+        .bind(i64::from(own))
+        .bind(holder)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 /// What the broker has for the slot is not waited for any longer.
 ///
 /// # Errors
@@ -152,12 +168,23 @@ pub async fn make(
     Ok(made > 0)
 }
 
-/// Takes a slot as it was seen, if it still is so. Whoever had it is cut off from the database: one
-/// that hangs holds what it was about to change, and everybody would wait for it.
+/// Takes a slot as it was seen, if it still is so. Whoever had it is cut off from the database first:
+/// one that hangs holds what it was about to change, and everybody would wait for it.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn take(db: &mut Db, seen: &Slot, holder: &str) -> Result<bool, StoreError> {
+    if !seen.holder.is_empty() && seen.holder != holder {
+        sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE usename = current_user AND application_name = $1 AND EXISTS \
+             (SELECT 1 FROM slot WHERE number = $2 AND holder = $3 AND beat = $4)")
+        .bind(application_name(&seen.holder))
+        .bind(i64::from(seen.number))
+        .bind(&seen.holder)
+        .bind(seen.beat)
+        .execute(db)
+        .await?;
+    }
     let taken = sql("UPDATE slot SET holder = $4, beat = beat + 1 \
          WHERE number = $1 AND holder = $2 AND beat = $3")
     .bind(i64::from(seen.number))
@@ -166,13 +193,6 @@ pub async fn take(db: &mut Db, seen: &Slot, holder: &str) -> Result<bool, StoreE
     .bind(holder)
     .execute(db)
     .await?;
-    if taken > 0 && !seen.holder.is_empty() && seen.holder != holder {
-        sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-             WHERE usename = current_user AND application_name = $1")
-        .bind(application_name(&seen.holder))
-        .execute(db)
-        .await?;
-    }
     Ok(taken > 0)
 }
 
