@@ -20,6 +20,7 @@ pub mod outbox;
 pub mod plan;
 pub mod registers;
 pub mod senders;
+pub mod slots;
 pub mod sql;
 
 use std::collections::BTreeSet;
@@ -36,6 +37,7 @@ use sqlx::{ConnectOptions, Connection};
 use crate::domain::calendar::Night;
 use crate::domain::instant::Instant;
 use crate::domain::refs::{BadReference, ContractId};
+use crate::mqtt::SlotNumber;
 pub use database::Database;
 pub use sql::Db;
 
@@ -197,13 +199,27 @@ impl Store {
     /// # Errors
     /// When that cannot be done.
     pub async fn open(database: &Database) -> Result<Self, StoreError> {
+        Self::open_with(database, CONNECTIONS_MAX).await
+    }
+
+    /// The same, with one connection to PostgreSQL, which nobody else takes, and whose commits do not
+    /// wait for the disk.
+    ///
+    /// # Errors
+    /// When that cannot be done.
+    pub async fn open_apart(database: &Database) -> Result<Self, StoreError> {
+        Self::open_with(&database.clone().in_haste(), 1).await
+    }
+
+    async fn open_with(database: &Database, connections: u32) -> Result<Self, StoreError> {
         let pools = match database {
             Database::File(path) => {
                 let options = SqliteConnectOptions::new().filename(path);
                 Self::open_file(options, database).await?
             }
             Database::Postgres(options) => {
-                Self::open_postgres((**options).clone(), database).await?
+                let options = (**options).clone();
+                Self::open_postgres(options, connections, database).await?
             }
         };
         Ok(Self(pools))
@@ -246,11 +262,12 @@ impl Store {
 
     async fn open_postgres(
         options: PgConnectOptions,
+        connections: u32,
         database: &Database,
     ) -> Result<Pools, StoreError> {
         let cannot = |source| StoreError::Open { database: database.clone(), source };
         let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
+            .max_connections(connections)
             .acquire_timeout(CONNECT_WITHIN)
             .connect_with(options.options(OF_A_CONNECTION).disable_statement_logging())
             .await
@@ -281,9 +298,17 @@ impl Store {
     /// # Errors
     /// When the database is locked by another program for too long, or fails.
     pub async fn write(&self) -> Result<Db, StoreError> {
+        self.write_for(0).await
+    }
+
+    /// The same, in the name of a slot: what is to be published is published by that.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn write_for(&self, slot: SlotNumber) -> Result<Db, StoreError> {
         Ok(match &self.0 {
             Pools::Sqlite { writer, .. } => Db::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Pools::Postgres(pool) => Db::Postgres { tx: pool.begin().await?, writes: true },
+            Pools::Postgres(pool) => Db::Postgres { tx: pool.begin().await?, writes: true, slot },
         })
     }
 
@@ -296,7 +321,7 @@ impl Store {
         Ok(match &self.0 {
             Pools::Sqlite { reader, .. } => Db::Sqlite(reader.begin().await?),
             Pools::Postgres(pool) => {
-                Db::Postgres { tx: pool.begin_with(BEGIN).await?, writes: false }
+                Db::Postgres { tx: pool.begin_with(BEGIN).await?, writes: false, slot: 0 }
             }
         })
     }
