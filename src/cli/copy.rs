@@ -8,8 +8,8 @@ use clap::Args;
 
 use super::{input, say};
 use crate::config::Settings;
-use crate::store::copy::{Compared, Copy};
 use crate::store::Database;
+use crate::store::copy::{Compared, Copy};
 
 /// What `nightrun copy` takes.
 #[derive(Args)]

@@ -15,12 +15,12 @@ use sqlx::postgres::PgPool;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Postgres};
 
-use self::tables::{TABLES, Table};
+use self::tables::Table;
 use super::lock::{DatabaseLock, LockError};
 use super::versions::{self, Older};
 use super::{Database, Db, StoreError, postgres_pool};
 
-pub use self::tables::Summary;
+pub use self::tables::{Summary, TABLES};
 
 /// Most rows of a transaction.
 const CHUNK_ROWS: usize = 5_000;
@@ -216,8 +216,7 @@ impl Copy {
                 }
                 rows += page.len();
                 after = page.last().map(|last| table.key_of(last));
-                if rows > 0
-                    && (after.is_none() || rows >= CHUNK_ROWS || lines.len() >= CHUNK_BYTES)
+                if rows > 0 && (after.is_none() || rows >= CHUNK_ROWS || lines.len() >= CHUNK_BYTES)
                 {
                     self.write(table, &lines, triggered).await?;
                     each(rows as u64);
@@ -242,7 +241,10 @@ impl Copy {
     async fn write(&self, table: &Table, lines: &[u8], triggered: bool) -> Result<(), CopyError> {
         let mut tx = self.target.begin().await?;
         let triggers = |what| {
-            sqlx::query(AssertSqlSafe(format!("ALTER TABLE \"{}\" {what} TRIGGER USER", table.name)))
+            sqlx::query(AssertSqlSafe(format!(
+                "ALTER TABLE \"{}\" {what} TRIGGER USER",
+                table.name
+            )))
         };
         if triggered {
             triggers("DISABLE").execute(&mut *tx).await?;

@@ -244,10 +244,7 @@ impl Store {
         Ok(versions)
     }
 
-    async fn open_with(
-        database: &Database,
-        older: Older,
-    ) -> Result<(Self, Versions), StoreError> {
+    async fn open_with(database: &Database, older: Older) -> Result<(Self, Versions), StoreError> {
         let (pools, versions) = match database {
             Database::File(path) => {
                 let options = SqliteConnectOptions::new().filename(path);

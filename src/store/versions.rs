@@ -14,11 +14,9 @@ static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// How many tables there are, and whether one of them is where nightrun notes its migrations.
-const TABLES: &str =
-    "SELECT count(*), count(*) FILTER (WHERE name = '_sqlx_migrations') FROM sqlite_master \
+const TABLES: &str = "SELECT count(*), count(*) FILTER (WHERE name = '_sqlx_migrations') FROM sqlite_master \
      WHERE type = 'table'";
-const TABLES_POSTGRES: &str =
-    "SELECT count(*), count(*) FILTER (WHERE tablename = '_sqlx_migrations') FROM pg_tables \
+const TABLES_POSTGRES: &str = "SELECT count(*), count(*) FILTER (WHERE tablename = '_sqlx_migrations') FROM pg_tables \
      WHERE schemaname = current_schema()";
 
 /// What is done about tables that are older than this nightrun.

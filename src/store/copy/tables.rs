@@ -246,3 +246,39 @@ fn write_text(text: &str, line: &mut Vec<u8>) {
     }
     line.extend(rest);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::store::{Database, Store};
+
+    #[tokio::test]
+    async fn every_table_is_copied_after_those_to_which_it_refers() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Database::file(&folder.path().join("nightrun.db"))).await.unwrap();
+        let mut db = store.read().await.unwrap();
+        let there: Vec<(String,)> = sql("SELECT name FROM sqlite_master WHERE type = 'table' \
+             AND name <> '_sqlx_migrations' AND name NOT LIKE 'sqlite_%'")
+        .fetch_all(&mut db)
+        .await
+        .unwrap();
+        let there: BTreeSet<String> = there.into_iter().map(|(name,)| name).collect();
+        assert_eq!(there, TABLES.into_iter().map(String::from).collect());
+        for (at, name) in TABLES.into_iter().enumerate() {
+            let refers: Vec<(String,)> = sql("SELECT \"table\" FROM pragma_foreign_key_list($1)")
+                .bind(name)
+                .fetch_all(&mut db)
+                .await
+                .unwrap();
+            assert!(refers.iter().all(|(to,)| TABLES[..at].contains(&to.as_str())), "{name}");
+            let keys: Vec<(i64,)> = sql("SELECT pk FROM pragma_table_info($1) WHERE pk > 0")
+                .bind(name)
+                .fetch_all(&mut db)
+                .await
+                .unwrap();
+            assert!(!keys.is_empty(), "{name} has no key");
+        }
+    }
+}
