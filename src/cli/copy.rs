@@ -17,7 +17,7 @@ pub struct Arguments {
     /// The SQLite file, sqlite:FILE. No daemon may run on it.
     #[arg(long, value_name = "URL")]
     from: Database,
-    /// An empty PostgreSQL database, postgres://user@host/name. Without it: that of the
+    /// An empty PostgreSQL database, `postgres://user@host/name`. Without it: that of the
     /// configuration, with its password.
     #[arg(long, value_name = "URL")]
     to: Option<Database>,
@@ -40,8 +40,9 @@ pub async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<E
     bar.set_message("copying");
     bar.set_position(copy.copied);
     copy.run(|rows| bar.inc(rows)).await?;
-    bar.finish_and_clear();
+    bar.set_message("comparing");
     let compared = copy.check().await?;
+    bar.finish_and_clear();
     say(table(&compared))?;
     if !compared.iter().all(Compared::is_same) {
         eprintln!(

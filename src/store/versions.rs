@@ -2,8 +2,6 @@
 //!
 //! Guarantees that tables of a newer nightrun, and those of another program, are left alone.
 
-use std::ops::DerefMut;
-
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, SqlitePool};
@@ -63,7 +61,7 @@ async fn agree<E: sqlx::Database<Connection: Migrate>>(
     older: Older,
 ) -> Result<Versions, StoreError> {
     let database = || database.clone();
-    let db = db.deref_mut();
+    let db = &mut *db;
     let known = migrator.iter().map(|migration| migration.version).max().unwrap_or_default();
     let from = match (tables, ours) {
         (0, _) => 0,
