@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use sqlx::postgres::PgConnectOptions;
 
+use super::StoreError;
+
 /// Where everything is kept.
 #[derive(Clone)]
 pub enum Database {
@@ -52,6 +54,19 @@ impl Database {
                 Self::Postgres(Box::new(options.options([("synchronous_commit", "off")])))
             }
             file @ Self::File(_) => file,
+        }
+    }
+
+    /// Refuses a file that is not there, which opening it would make.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn must_exist(&self) -> Result<(), StoreError> {
+        match self.path() {
+            Some(path) if !path.try_exists().unwrap_or(false) => {
+                Err(StoreError::Missing { path: path.to_owned() })
+            }
+            _ => Ok(()),
         }
     }
 

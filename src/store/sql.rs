@@ -8,7 +8,7 @@ use std::pin::Pin;
 
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Arguments, FromRow, Postgres, Sqlite, Transaction};
+use sqlx::{Arguments, AssertSqlSafe, FromRow, Postgres, SqlSafeStr, SqlStr, Sqlite, Transaction};
 
 use super::StoreError;
 use crate::mqtt::SlotNumber;
@@ -113,8 +113,8 @@ values! {
 /// A statement, and its values.
 #[must_use]
 pub struct Statement {
-    sqlite: &'static str,
-    postgres: &'static str,
+    sqlite: SqlStr,
+    postgres: SqlStr,
     values: Vec<Value>,
 }
 
@@ -125,7 +125,14 @@ pub fn sql(text: &'static str) -> Statement {
 
 /// A statement in the words of each engine.
 pub fn either(sqlite: &'static str, postgres: &'static str) -> Statement {
+    let (sqlite, postgres) = (sqlite.into_sql_str(), postgres.into_sql_str());
     Statement { sqlite, postgres, values: Vec::new() }
+}
+
+/// A statement about a table that is only known when it runs.
+pub(super) fn composed(text: String) -> Statement {
+    let text = AssertSqlSafe(text).into_sql_str();
+    Statement { sqlite: text.clone(), postgres: text, values: Vec::new() }
 }
 
 impl Statement {
