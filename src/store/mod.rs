@@ -7,6 +7,7 @@
 //! loops in SQLite: the few keys first. Decides nothing.
 
 pub mod alerts;
+pub mod applying;
 pub mod audit;
 pub mod cases;
 pub mod daemons;
@@ -21,9 +22,11 @@ pub mod plan;
 pub mod registers;
 pub mod senders;
 pub mod sql;
+pub mod staging;
+pub mod turn;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::Connection;
@@ -37,6 +40,7 @@ use crate::domain::instant::Instant;
 use crate::domain::refs::{BadReference, ContractId};
 pub use database::Database;
 pub use sql::Db;
+use turn::Turns;
 
 /// How long a statement waits for another program that has locked the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -178,7 +182,7 @@ pub struct Store(Pools);
 
 #[derive(Debug, Clone)]
 enum Pools {
-    Sqlite { writer: SqlitePool, reader: SqlitePool },
+    Sqlite { writer: SqlitePool, turns: Turns, reader: SqlitePool },
     Postgres(PgPool),
 }
 
@@ -192,7 +196,7 @@ impl Store {
         let pools = match database {
             Database::File(path) => {
                 let options = SqliteConnectOptions::new().filename(path);
-                Self::open_file(options, database).await?
+                Self::open_file(options, path, database).await?
             }
             Database::Postgres(options) => {
                 Self::open_postgres((**options).clone(), database).await?
@@ -203,6 +207,7 @@ impl Store {
 
     async fn open_file(
         options: SqliteConnectOptions,
+        path: &Path,
         database: &Database,
     ) -> Result<Pools, StoreError> {
         let cannot = |source| StoreError::Open { database: database.clone(), source };
@@ -227,12 +232,13 @@ impl Store {
             return Err(StoreError::Strange(database.clone()));
         }
         sqlx::migrate!("migrations/sqlite").run(&writer).await?;
+        let turns = Turns::of(path).map_err(|failed| cannot(failed.into()))?;
         let reader = pool()
             .max_connections(READERS_MAX)
             .connect_with(options.read_only(true).create_if_missing(false))
             .await
             .map_err(cannot)?;
-        Ok(Pools::Sqlite { writer, reader })
+        Ok(Pools::Sqlite { writer, turns, reader })
     }
 
     async fn open_postgres(
@@ -273,7 +279,10 @@ impl Store {
     /// When the database is locked by another program for too long, or fails.
     pub async fn write(&self) -> Result<Db, StoreError> {
         Ok(match &self.0 {
-            Pools::Sqlite { writer, .. } => Db::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Pools::Sqlite { writer, turns, .. } => {
+                let _turn = turns.take().await.map_err(sqlx::Error::Io)?;
+                Db::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
             Pools::Postgres(pool) => Db::Postgres { tx: pool.begin().await?, writes: true },
         })
     }
@@ -295,7 +304,7 @@ impl Store {
     /// Closes all connections; a SQLite file's write-ahead log is folded in.
     pub async fn close(&self) {
         match &self.0 {
-            Pools::Sqlite { writer, reader } => {
+            Pools::Sqlite { writer, reader, .. } => {
                 reader.close().await;
                 writer.close().await;
             }
