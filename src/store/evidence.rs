@@ -287,22 +287,25 @@ pub async fn naming(
     read_all(found)
 }
 
-/// The events of these nights that are unplaced or were placed by their position.
+/// The next events of a night that are unplaced or were placed by their position.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn loosely_placed(
     db: &mut Db,
-    nights: &BTreeSet<(ContractId, Night)>,
+    contract: &ContractId,
+    night: Night,
+    after: i64,
+    most: i64,
 ) -> Result<Vec<Recorded>, StoreError> {
-    let keys = nights.iter().map(
-        |(contract, night)| json!({"contract": contract.as_str(), "night": night_text(*night)}),
-    );
     let found = sql(events!(
-        "FROM json_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
-         AND e.night = k.value->>'night' AND e.placed_by IN ('unplaced', 'position') ORDER BY e.id"
+        "FROM event e WHERE e.contract = $1 AND e.night = $2 AND e.id > $3 \
+         AND e.placed_by IN ('unplaced', 'position') ORDER BY e.id LIMIT $4"
     ))
-    .bind(rows(keys))
+    .bind(contract.as_str())
+    .bind(night_text(night))
+    .bind(after)
+    .bind(most)
     .fetch_all(db)
     .await?;
     read_all(found)

@@ -7,6 +7,7 @@
 //! loops in SQLite: the few keys first. Decides nothing.
 
 pub mod alerts;
+pub mod applying;
 pub mod audit;
 pub mod cases;
 pub mod copy;
@@ -23,10 +24,12 @@ pub mod registers;
 pub mod senders;
 pub mod slots;
 pub mod sql;
+pub mod staging;
+pub mod turn;
 pub mod versions;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
@@ -42,6 +45,7 @@ use crate::domain::refs::{BadReference, ContractId};
 use crate::mqtt::SlotNumber;
 pub use database::Database;
 pub use sql::Db;
+use turn::Turns;
 use versions::{Older, Versions};
 
 /// How long a statement waits for another program that has locked the database.
@@ -219,7 +223,7 @@ pub struct Store(Pools);
 
 #[derive(Debug, Clone)]
 enum Pools {
-    Sqlite { writer: SqlitePool, reader: SqlitePool },
+    Sqlite { writer: SqlitePool, turns: Turns, reader: SqlitePool },
     Postgres(PgPool),
 }
 
@@ -271,7 +275,7 @@ impl Store {
         let (pools, versions) = match database {
             Database::File(path) => {
                 let options = SqliteConnectOptions::new().filename(path);
-                Self::open_file(options, database, older).await?
+                Self::open_file(options, path, database, older).await?
             }
             Database::Postgres(options) => {
                 let options = (**options).clone();
@@ -283,6 +287,7 @@ impl Store {
 
     async fn open_file(
         options: SqliteConnectOptions,
+        path: &Path,
         database: &Database,
         older: Older,
     ) -> Result<(Pools, Versions), StoreError> {
@@ -305,12 +310,13 @@ impl Store {
         let writer =
             pool().max_connections(1).connect_with(options.clone()).await.map_err(cannot)?;
         let versions = versions::of_file(&writer, database, older).await?;
+        let turns = Turns::of(path).map_err(|failed| cannot(failed.into()))?;
         let reader = pool()
             .max_connections(READERS_MAX)
             .connect_with(options.read_only(true).create_if_missing(false))
             .await
             .map_err(cannot)?;
-        Ok((Pools::Sqlite { writer, reader }, versions))
+        Ok((Pools::Sqlite { writer, turns, reader }, versions))
     }
 
     async fn open_postgres(
@@ -341,7 +347,10 @@ impl Store {
     /// As above.
     pub async fn write_for(&self, slot: SlotNumber) -> Result<Db, StoreError> {
         Ok(match &self.0 {
-            Pools::Sqlite { writer, .. } => Db::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Pools::Sqlite { writer, turns, .. } => {
+                let _turn = turns.take().await.map_err(sqlx::Error::Io)?;
+                Db::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
             Pools::Postgres(pool) => Db::Postgres { tx: pool.begin().await?, writes: true, slot },
         })
     }
@@ -363,7 +372,7 @@ impl Store {
     /// Closes all connections; a SQLite file's write-ahead log is folded in.
     pub async fn close(&self) {
         match &self.0 {
-            Pools::Sqlite { writer, reader } => {
+            Pools::Sqlite { writer, reader, .. } => {
                 reader.close().await;
                 writer.close().await;
             }

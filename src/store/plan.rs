@@ -12,8 +12,7 @@ use super::{Db, StoreError, at, night_text, read_night, read_word, rows};
 use crate::domain::calendar::Night;
 use crate::domain::instant::Instant;
 use crate::domain::plan::{Cancellation, PlannedVisit};
-use crate::domain::quantity::Quantity;
-use crate::domain::refs::{CarerRef, ContractId, RunRef, VisitRef};
+use crate::domain::refs::{ContractId, VisitRef};
 use crate::domain::visit::PlanRow;
 
 /// The columns of a version, with those of its import.
@@ -169,8 +168,8 @@ pub async fn of_refs(
         .iter()
         .map(|(contract, visit)| json!({"contract": contract.as_str(), "visit": visit.as_str()}));
     let found = sql(versions!(
-        "json_each($1) k CROSS JOIN planned_visit p",
-        "p.contract = k.value->>'contract' AND p.visit_ref = k.value->>'visit' AND "
+        "(SELECT value->>'contract' AS contract, value->>'visit' AS visit_ref FROM json_each($1)) p",
+        ""
     ))
     .bind(rows(keys))
     .fetch_all(db)
@@ -222,50 +221,4 @@ pub async fn has_visits(
         .fetch_optional(db)
         .await?;
     Ok(found.is_some())
-}
-
-/// Appends visits to an import that is not in force yet.
-///
-/// # Errors
-/// When the database fails.
-pub async fn stage(
-    db: &mut Db,
-    import: i64,
-    visits: &[(PlannedVisit, Night)],
-) -> Result<(), StoreError> {
-    let values = visits.iter().map(|(visit, night)| {
-        let carers: Vec<&str> = visit.carers.iter().map(CarerRef::as_str).collect();
-        let cancellation = visit.cancellation.as_ref();
-        json!({
-            "contract": visit.contract.as_str(),
-            "visit": visit.visit_ref.as_str(),
-            "client": visit.client_ref.as_str(),
-            "night": night_text(*night),
-            "service": visit.service,
-            "level": visit.service_level,
-            "run": visit.run.as_ref().map(RunRef::as_str),
-            "start": visit.start.timestamp_micros(),
-            "end": visit.end.timestamp_micros(),
-            "required": visit.carers_required,
-            "carers": carers.join(";"),
-            "specific": i64::from(visit.time_specific),
-            "quantity": visit.quantity.map(Quantity::to_exact),
-            "cancelled": cancellation.map(|cancellation| cancellation.at.timestamp_micros()),
-            "by": cancellation.map(|cancellation| cancellation.by.as_str()),
-            "reason": cancellation.and_then(|cancellation| cancellation.reason.as_deref()),
-        })
-    });
-    sql("INSERT INTO planned_visit (import_id, contract, visit_ref, client_ref, night, service, \
-         service_level, run, start_at, end_at, carers_required, carers, time_specific, quantity, \
-         cancelled_at, cancelled_by, cancel_reason) \
-         SELECT $2, value->>'contract', value->>'visit', value->>'client', value->>'night', \
-         value->>'service', value->>'level', value->>'run', CAST(value->>'start' AS BIGINT), \
-         CAST(value->>'end' AS BIGINT), CAST(value->>'required' AS BIGINT), value->>'carers', \
-         CAST(value->>'specific' AS BIGINT), value->>'quantity', \
-         CAST(value->>'cancelled' AS BIGINT), value->>'by', value->>'reason' FROM json_each($1)")
-    .bind(rows(values))
-    .bind(import)
-    .execute(db)
-    .await?;
-    Ok(())
 }
