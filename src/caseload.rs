@@ -182,7 +182,7 @@ impl Case {
     pub fn add(&mut self, event: &Event, visit_ref: Option<VisitRef>) {
         let (client, night) = (&self.key.client, self.key.night);
         self.events.push(Arc::new(PlacedEvent {
-            event: event.clone(),
+            event: Arc::new(event.clone()),
             effective_at: event.effective_at(),
             visit_ref,
             whereabouts: whereabouts(&self.contract, event, client, night, &self.registers),
