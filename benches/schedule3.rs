@@ -24,10 +24,13 @@ struct Arguments {
     /// Clients, each with a visit in each night.
     #[arg(long, default_value_t = 100_000)]
     clients: u32,
-    /// Nights that are stored, of which the last four weeks are asked for.
-    #[arg(long, default_value_t = 28)]
-    nights: u32,
+    /// Events that the database holds from before the four weeks.
+    #[arg(long, default_value_t = 0)]
+    archive: u32,
 }
+
+/// Four weeks.
+const NIGHTS: u32 = 28;
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
@@ -36,12 +39,13 @@ fn main() -> anyhow::Result<()> {
 
 async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
     if arguments.common.quick {
-        arguments.clients = 1_000;
+        (arguments.clients, arguments.archive) = (1_000, arguments.archive.min(20_000));
     }
     let mut report = Report::begin("schedule3", &arguments.common);
     report.line("database     clients     events stored   rows   seconds   peak MB");
     for engine in arguments.database.clone() {
-        let Arguments { clients, nights, .. } = arguments;
+        let clients = arguments.clients;
+        let nights = NIGHTS + arguments.archive / 2 / clients;
         let rig = Rig::new(engine, Way::Embedded, &arguments.common.folder).await?;
         let installation = Installation::new(&rig)?;
         let archive = Archive::weeks(clients, nights, &installation);

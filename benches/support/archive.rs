@@ -186,7 +186,7 @@ impl OfNight<'_> {
              INSERT INTO planned_visit (import_id, contract, visit_ref, client_ref, night, service, \
              service_level, run, start_at, end_at, carers_required, carers, time_specific) \
              SELECT (SELECT MAX(id) FROM import), 'default', 'A-{night}-' || i, 'A-' || i, '{date}', \
-             'Out of Hours', 'Planned', 'R-' || i / 12, {start}, {start} + 1800000000, 1, '', 0 FROM n"
+             'Out of Hours', 'Planned', 'R-' || (i / 12), {start}, {start} + 1800000000, 1, '', 0 FROM n"
         )
     }
 
@@ -202,13 +202,13 @@ impl OfNight<'_> {
                  UNION ALL SELECT 'check_out', 1) AS deeds) \
              INSERT INTO event (contract, event_id, content, topic, payload, received_at, \
              effective_at, carer_ref, night, client_ref, placed_by) \
-             SELECT 'default', id, {hash}, 'nightrun/v1/default/carer/a' || i / 12 || '/event', \
+             SELECT 'default', id, {hash}, 'nightrun/v1/default/carer/a' || (i / 12) || '/event', \
              '{{\"event_id\":\"' || id || '\",\"type\":\"' || kind || '\",\"occurred_at\":\"' || {instant} \
              || '\",\"client_ref\":\"A-' || i || '\",\"visit_ref\":\"A-{night}-' || i \
              || '\",\"method\":\"gps\",\"position\":{{\"lat\":' || (50.0 + 0.004 * (i / 1200)) \
              || ',\"lon\":' || (-4.0 + 0.007 * (i % 1200)) || ',\"accuracy_m\":12}},\"sent_at\":\"' \
              || {instant} || '\",\"seq\":' || seq || '}}', \
-             at + 2000000, at, 'a' || i / 12, '{date}', 'A-' || i, 'client' FROM said"
+             at + 2000000, at, 'a' || (i / 12), '{date}', 'A-' || i, 'client' FROM said"
         )
     }
 
