@@ -7,6 +7,7 @@
 //! it is known whether it was committed when the answer to the commit was lost.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::apply;
 use crate::blindness::BlindWatch;
 use crate::clock;
 use crate::config::Contracts;
+use crate::domain::alert::Sight;
 use crate::domain::instant::Instant;
 use crate::health::Health;
 use crate::hearing::Hearing;
@@ -27,6 +29,8 @@ use crate::message::{Inbound, Message};
 use crate::publish::Outcome;
 use crate::senders;
 use crate::sight::Sights;
+use crate::slots::Slots;
+use crate::slots::keeper::name_of;
 use crate::store::hold::Whole;
 use crate::store::{Db, Store, StoreError, daemons, outbox};
 use crate::watch::{self, LOOK_EVERY, PlanWatch};
@@ -57,6 +61,8 @@ pub struct Outbox {
     /// Rung when there may be something new.
     pub news: Notify,
     in_hand: Mutex<HashSet<i64>>,
+    /// There is something that is older than what was handed on last.
+    again: AtomicBool,
 }
 
 impl Outbox {
@@ -64,14 +70,26 @@ impl Outbox {
     pub fn in_hand(&self) -> MutexGuard<'_, HashSet<i64>> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Something has been put there that is older than what was handed on last.
+    pub fn begin_again(&self) {
+        self.again.store(true, Ordering::Release);
+        self.news.notify_one();
+    }
+
+    /// Whether that was said since this was asked last.
+    pub fn begins_again(&self) -> bool {
+        self.again.swap(false, Ordering::AcqRel)
+    }
 }
 
 /// The writer, with what it works on.
 pub struct Writer {
     store: Store,
     contracts: Arc<Contracts>,
-    /// The daemon's name.
-    instance: String,
+    /// The daemon's name; each of its slots has one of its own.
+    client_id: String,
+    slots: Arc<Slots>,
     outbox: Arc<Outbox>,
     health: Arc<Health>,
     hearing: Hearing,
@@ -128,26 +146,14 @@ struct Done {
     forgotten: bool,
 }
 
-/// A transaction that has not worked.
-struct Failed {
-    why: StoreError,
-    /// What was done, if only the answer to the commit is missing.
-    perhaps: Option<Done>,
-}
-
-impl From<StoreError> for Failed {
-    fn from(why: StoreError) -> Self {
-        Self { why, perhaps: None }
-    }
-}
-
 impl Writer {
     /// A writer for the daemon of that name.
     #[must_use]
     pub fn new(
         store: Store,
         contracts: Arc<Contracts>,
-        instance: String,
+        client_id: String,
+        slots: Arc<Slots>,
         outbox: Arc<Outbox>,
         health: Arc<Health>,
         hearing: Hearing,
@@ -156,7 +162,8 @@ impl Writer {
         Self {
             store,
             contracts,
-            instance,
+            client_id,
+            slots,
             outbox,
             health,
             hearing,
@@ -181,7 +188,9 @@ impl Writer {
             let received = timeout_at(self.look_at, inbound.recv_many(&mut buffer, BATCH_MAX));
             open = !matches!(received.await, Ok(0));
             let now = clock::now();
+            self.slots.writer_turns();
             let mut work = Taken::default();
+            let mut caught_up = Vec::new();
             if let Some(step) = self.hearing.follow_clock(now) {
                 // They say when to look next, by the clock as it was.
                 self.watches = Watches::default();
@@ -197,15 +206,22 @@ impl Writer {
             for inbound in buffer.drain(..) {
                 match inbound {
                     Inbound::Message(message) => work.messages.push(message),
-                    Inbound::Connected { kept } => work.connected = Some(kept),
-                    Inbound::CaughtUp { as_of } => self.hearing.caught_up(as_of),
-                    Inbound::Lost => {
+                    Inbound::Connected { kept, .. } => work.connected = Some(kept),
+                    Inbound::CaughtUp { slot, as_of } => {
+                        let was_blind = matches!(self.hearing.sights.broker(), Sight::Blind);
+                        caught_up.push((slot, as_of, was_blind));
+                        self.hearing.caught_up(as_of.map(|moment| moment.at));
+                    }
+                    Inbound::Lost { .. } => {
                         self.commit(Work::Take(std::mem::take(&mut work)), open).await;
                         self.hearing.lost(clock::now());
                     }
                 }
             }
             self.commit(Work::Take(work), open).await;
+            for (slot, as_of, was_blind) in caught_up {
+                self.slots.heard(slot, as_of, was_blind);
+            }
             if Tick::now() >= self.look_at {
                 let more = self.commit(Work::Look(self.hearing.up_to(heard)), open).await;
                 let more = self.commit(Work::Apply, open).await || more;
@@ -213,6 +229,8 @@ impl Writer {
             }
             if self.hearing.begins(clock::now()) {
                 self.look_at = Tick::now();
+                // Another daemon may have said meanwhile that nobody hears.
+                self.watches.blind = BlindWatch::default();
             }
         }
         let _ = drained.send(());
@@ -239,25 +257,26 @@ impl Writer {
         let mut pause = Duration::from_millis(100);
         let (mut tries, mut collisions) = (0, 0);
         loop {
+            self.slots.writer_turns();
+            self.hearing.sights.follow(self.slots.fleet(), clock::now());
             let tried = self.transact(&work, &batch, &mut perhaps);
             let tried = timeout(TRANSACTION_MAX, tried).await;
-            let failed = match tried.unwrap_or_else(|_| Err(StoreError::TooSlow.into())) {
-                Ok(done) => {
+            let failed = match tried.unwrap_or(Err(StoreError::TooSlow)) {
+                Ok(()) => {
                     if tries > 0 {
                         info!(tries, "the database works again");
                     }
-                    return self.committed(work, done);
+                    return perhaps.is_some_and(|done| self.committed(work, done));
                 }
                 Err(failed) => failed,
             };
-            perhaps = failed.perhaps;
-            if failed.why.is_collision() && collisions < COLLISIONS_MAX {
+            if failed.is_collision() && collisions < COLLISIONS_MAX {
                 collisions += 1;
-                debug!("another daemon was there first: {}", failed.why);
+                debug!("another daemon was there first: {failed}");
                 continue;
             }
             tries += 1;
-            let why = failed.why.to_string();
+            let why = failed.to_string();
             if tries == 1 {
                 let waiting = work.messages();
                 error!(waiting, "nothing is acknowledged until this works: {why}");
@@ -276,20 +295,18 @@ impl Writer {
         }
     }
 
-    /// Does the work once. `perhaps` is what an earlier try has done, if only the answer to its
-    /// commit is missing.
+    /// Does the work once, and leaves in `perhaps` what it has done. What it finds there is what an
+    /// earlier try has done, the answer to whose commit is missing.
     async fn transact(
         &self,
         work: &Work,
         batch: &str,
         perhaps: &mut Option<Done>,
-    ) -> Result<Done, Failed> {
-        let mut tx = self.store.write().await?;
-        if perhaps.is_some()
-            && daemons::is_marked(&mut tx, &self.instance, batch).await?
-            && let Some(done) = perhaps.take()
-        {
-            return Ok(done);
+    ) -> Result<(), StoreError> {
+        let slot = self.slots.own();
+        let mut tx = self.store.write_for(slot.unwrap_or_default()).await?;
+        if perhaps.is_some() && daemons::is_marked(&mut tx, &self.name(), batch).await? {
+            return Ok(());
         }
         let mut done = Done {
             tally: Tally::default(),
@@ -303,10 +320,12 @@ impl Writer {
             Work::Look(as_of) => self.look(&mut tx, *as_of, &mut done).await?,
             Work::Apply => done.more = apply::step(&mut tx, &self.contracts, clock::now()).await?,
         }
-        match tx.commit().await {
-            Ok(()) => Ok(done),
-            Err(why) => Err(Failed { why, perhaps: Some(done) }),
-        }
+        *perhaps = Some(done);
+        tx.commit().await
+    }
+
+    fn name(&self) -> String {
+        name_of(&self.client_id, self.slots.own().unwrap_or_default())
     }
 
     async fn take(
@@ -318,10 +337,10 @@ impl Writer {
     ) -> Result<(), StoreError> {
         let now = clock::now();
         if let Some(kept) = taken.connected {
-            done.forgotten = daemons::had_session(tx, &self.instance, now).await? && !kept;
+            done.forgotten = daemons::had_session(tx, &self.name(), now).await? && !kept;
         }
         if !taken.messages.is_empty() {
-            daemons::mark(tx, &self.instance, batch, now).await?;
+            daemons::mark(tx, &self.name(), batch, now).await?;
         }
         let sights = &mut done.sights;
         done.tally = ingest::record(tx, &self.contracts, &taken.messages, sights).await?;
@@ -355,6 +374,7 @@ impl Writer {
     async fn look(&self, tx: &mut Db, as_of: Instant, done: &mut Done) -> Result<(), StoreError> {
         let now = clock::now();
         let (contracts, sights, watches) = (&self.contracts, &mut done.sights, &mut done.watches);
+        let as_of = sights.knows_up_to(as_of);
         done.more = watch::client_nights(tx, contracts, as_of, sights).await?;
         senders::watch(tx, contracts, as_of, sights.broker()).await?;
         if Whole::Contracts.try_take(tx).await? {
@@ -364,7 +384,7 @@ impl Writer {
             }
         }
         if Tick::now() >= watches.alive_at {
-            daemons::alive(tx, &self.instance, now).await?;
+            daemons::alive(tx, &self.name(), now).await?;
             watches.alive_at = Tick::now() + ALIVE_EVERY;
         }
         Ok(())
@@ -432,7 +452,7 @@ impl Work {
 fn heard_up_to(batch: &[Inbound], now: Instant) -> Instant {
     let last = batch.iter().rev().find_map(|inbound| match inbound {
         Inbound::Message(message) => Some(message.received_at),
-        Inbound::Connected { .. } | Inbound::CaughtUp { .. } | Inbound::Lost => None,
+        Inbound::Connected { .. } | Inbound::CaughtUp { .. } | Inbound::Lost { .. } => None,
     });
     match last {
         Some(last) if batch.len() >= BATCH_MAX => last.min(now - ON_ITS_WAY),

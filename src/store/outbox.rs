@@ -8,6 +8,7 @@ use sqlx::FromRow;
 use super::sql::sql;
 use super::{Db, StoreError, rows};
 use crate::domain::instant::Instant;
+use crate::mqtt::SlotNumber;
 
 /// Most messages that are taken from the outbox at once.
 pub const TAKE_MAX: i64 = 500;
@@ -41,25 +42,33 @@ pub async fn add(
     }
     let values =
         messages.iter().map(|(topic, payload)| json!({"topic": topic, "payload": payload}));
-    sql("INSERT INTO outbox (topic, payload, written_at, not_before) \
-         SELECT value->>'topic', value->>'payload', $2, 0 FROM json_each($1)")
+    let slot = i64::from(db.slot());
+    sql("INSERT INTO outbox (topic, payload, written_at, not_before, slot) \
+         SELECT value->>'topic', value->>'payload', $2, 0, $3 FROM json_each($1)")
     .bind(rows(values))
     .bind(now.timestamp_micros())
+    .bind(slot)
     .execute(db)
     .await?;
     Ok(())
 }
 
-/// The next messages after `after` that may be published by `now`, the oldest first.
+/// The next messages of a slot after `after` that may be published by `now`, the oldest first.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn take(db: &mut Db, after: i64, now: Instant) -> Result<Vec<ToPublish>, StoreError> {
-    let found = sql("SELECT id, topic, payload FROM outbox WHERE id > $1 AND not_before <= $2 \
-         ORDER BY id LIMIT $3")
+pub async fn take(
+    db: &mut Db,
+    slot: SlotNumber,
+    after: i64,
+    now: Instant,
+) -> Result<Vec<ToPublish>, StoreError> {
+    let found = sql("SELECT id, topic, payload FROM outbox \
+         WHERE slot = $4 AND id > $1 AND not_before <= $2 ORDER BY id LIMIT $3")
     .bind(after)
     .bind(now.timestamp_micros())
     .bind(TAKE_MAX)
+    .bind(i64::from(slot))
     .fetch_all(db)
     .await?;
     Ok(found)
@@ -88,8 +97,8 @@ pub async fn put_off(
     not_before: Instant,
     now: Instant,
 ) -> Result<bool, StoreError> {
-    let done = sql("INSERT INTO outbox (topic, payload, written_at, not_before) \
-         SELECT topic, payload, written_at, $2 FROM outbox WHERE id = $1 AND written_at > $3")
+    let done = sql("INSERT INTO outbox (topic, payload, written_at, not_before, slot) \
+         SELECT topic, payload, written_at, $2, slot FROM outbox WHERE id = $1 AND written_at > $3")
     .bind(id)
     .bind(not_before.timestamp_micros())
     .bind((now - REFUSED_MAX).timestamp_micros())
@@ -97,6 +106,33 @@ pub async fn put_off(
     .await?;
     remove(db, &[id]).await?;
     Ok(done > 0)
+}
+
+/// What the one slot had to publish is the other's.
+///
+/// # Errors
+/// When the database fails.
+pub async fn inherit(db: &mut Db, from: SlotNumber, heir: SlotNumber) -> Result<(), StoreError> {
+    sql("UPDATE outbox SET slot = $2 WHERE slot = $1")
+        .bind(i64::from(from))
+        .bind(i64::from(heir))
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// What slots had to publish that are not there any more is that one's. Returns whether there was
+/// anything.
+///
+/// # Errors
+/// When the database fails.
+pub async fn inherit_orphans(db: &mut Db, heir: SlotNumber) -> Result<bool, StoreError> {
+    let orphans = sql("UPDATE outbox SET slot = $1 \
+         WHERE NOT EXISTS (SELECT 1 FROM slot s WHERE s.number = outbox.slot)")
+    .bind(i64::from(heir))
+    .execute(db)
+    .await?;
+    Ok(orphans > 0)
 }
 
 #[cfg(test)]
@@ -113,6 +149,6 @@ mod tests {
         let ahead = clock::now();
         add(&mut tx, &[("topic".to_owned(), "{}".to_owned())], ahead).await.unwrap();
         let put_back = ahead - TimeDelta::hours(1);
-        assert_eq!(take(&mut tx, 0, put_back).await.unwrap().len(), 1);
+        assert_eq!(take(&mut tx, 0, 0, put_back).await.unwrap().len(), 1);
     }
 }
