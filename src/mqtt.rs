@@ -27,7 +27,7 @@ use std::mem::Discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rumqttc::{MqttOptions, TlsConfiguration, Transport};
+use rumqttc::{MqttOptions, NetworkOptions, TlsConfiguration, Transport};
 use rustls::ClientConfig;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant as Tick, sleep};
@@ -100,6 +100,10 @@ impl BrokerSession {
         options.set_keep_alive(KEEP_ALIVE_SECONDS);
         options.set_connect_timeout(Duration::from_secs(CONNECT_SECONDS_MAX));
         options.set_max_packet_size(Some(PACKET_BYTES_MAX));
+        // Receipts and alerts are small, and each goes out at once.
+        let mut network = NetworkOptions::new();
+        network.set_tcp_nodelay(true);
+        options.set_network_options(network);
         if let Some(tls) = &self.tls {
             let tls = TlsConfiguration::Rustls(Arc::clone(tls));
             options.set_transport(Transport::tls_with_config(tls));
