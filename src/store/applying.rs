@@ -51,18 +51,17 @@ pub async fn touched(
     after: i64,
     most: i64,
 ) -> Result<Vec<Touched>, StoreError> {
-    let found: Vec<TouchedRow> = sql(
-        "SELECT v.id AS row, q.contract, q.visit_ref, q.client_ref, q.night, q.start_at, \
+    let found: Vec<TouchedRow> =
+        sql("SELECT v.id AS row, q.contract, q.visit_ref, q.client_ref, q.night, q.start_at, \
          q.cancelled_at FROM (SELECT id, contract, visit_ref FROM planned_visit \
          WHERE import_id = $1 AND id > $2 ORDER BY id LIMIT $3) v \
          CROSS JOIN planned_visit q CROSS JOIN import i WHERE q.contract = v.contract \
-         AND q.visit_ref = v.visit_ref AND i.id = q.import_id AND i.seq IS NOT NULL",
-    )
-    .bind(import)
-    .bind(after)
-    .bind(most)
-    .fetch_all(db)
-    .await?;
+         AND q.visit_ref = v.visit_ref AND i.id = q.import_id AND i.seq IS NOT NULL")
+        .bind(import)
+        .bind(after)
+        .bind(most)
+        .fetch_all(db)
+        .await?;
     found
         .into_iter()
         .map(|row| {
