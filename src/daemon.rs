@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::broker::{self, EmbeddedBroker, Own};
+use crate::broker::{self, EmbeddedBroker, Own, outlet};
 use crate::clock;
 use crate::config::{BrokerKind, Settings};
 use crate::deliver;
@@ -83,8 +83,20 @@ impl Daemon {
         let (stop_publishing, publishing) = watch::channel(false);
         let (status, of_daemon) = watch::channel(DaemonStatus::Offline);
         let of_publisher = session.clone();
+        let router = match &intake {
+            Intake::Embedded(broker) => Some(broker.router()),
+            Intake::Session { .. } => None,
+        };
         let publisher = tokio::spawn(async move {
-            publish::run(&of_publisher, to_publish, report, of_daemon, publishing).await;
+            let Some(router) = router else {
+                publish::run(&of_publisher, to_publish, report, of_daemon, publishing).await;
+                return;
+            };
+            // The connection bears nothing but the heartbeat.
+            let (_nobody, nothing) = mpsc::channel(1);
+            let outlet = outlet::run(router, to_publish, report.clone());
+            let heartbeat = publish::run(&of_publisher, nothing, report, of_daemon, publishing);
+            tokio::join!(outlet, heartbeat);
         });
         let (stop_delivering, delivering) = watch::channel(false);
         // With the broker inside, who listens to alerts has to come back first as well.

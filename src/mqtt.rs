@@ -14,6 +14,7 @@
 //! This module never reads a payload, and never waits for the database.
 
 mod connection;
+mod gather;
 mod resume;
 mod trouble;
 
@@ -31,6 +32,7 @@ use crate::backoff::Backoff;
 use crate::message::Inbound;
 use crate::wire::topic::{self, DEVICE_STATUS_FILTER, EVENT_FILTERS};
 use connection::{Ended, connection};
+use gather::Gathering;
 pub(crate) use trouble::{Rivalry, Trouble};
 
 /// Messages that the broker may send ahead of their acknowledgements: the bound of everything that
@@ -94,6 +96,9 @@ impl BrokerSession {
         options.set_keep_alive(KEEP_ALIVE_SECONDS);
         options.set_connect_timeout(Duration::from_secs(CONNECT_SECONDS_MAX));
         options.set_max_packet_size(Some(PACKET_BYTES_MAX));
+        options.set_socket_connector(|address, network| async {
+            rumqttc::default_socket_connect(address, network).await.map(Gathering::new)
+        });
         if let Some(tls) = &self.tls {
             let tls = TlsConfiguration::Rustls(Arc::clone(tls));
             options.set_transport(Transport::tls_with_config(tls));

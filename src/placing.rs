@@ -54,15 +54,17 @@ pub async fn place_all(
 ) -> Result<Vec<Place>, StoreError> {
     let mut extracts: HashMap<ContractId, Extract> = HashMap::new();
     let mut registers = load(db, events, &mut extracts).await?;
-    let loose = place_with(contracts, events, &mut extracts, &registers)
+    let places = place_with(contracts, events, &mut extracts, &registers);
+    let loose = places
         .iter()
         .zip(events)
         .filter(|(place, event)| **place == Place::Unplaced && event.position.is_some())
         .map(|(_, event)| *event)
         .collect::<Vec<_>>();
-    if !loose.is_empty() {
-        load_nights(db, contracts, &loose, &mut extracts, &mut registers).await?;
+    if loose.is_empty() {
+        return Ok(places);
     }
+    load_nights(db, contracts, &loose, &mut extracts, &mut registers).await?;
     Ok(place_with(contracts, events, &mut extracts, &registers))
 }
 

@@ -27,7 +27,12 @@ use crate::wire::status::DaemonStatus;
 use window::Window;
 
 /// Messages that may be on their way to the broker at one time.
-pub const IN_FLIGHT_MAX: u16 = 100;
+pub const IN_FLIGHT_MAX: u16 = 500;
+/// Packets that the library takes at once. What it took together with the end of the connection is
+/// lost, and Mosquitto answers a message that it does not allow and closes the connection. Each
+/// connection begins with one at a time, until all is answered that the last one had left: so the
+/// answer is heard, on the next connection if not on this.
+const READ_BATCH: usize = 64;
 /// The longest that the broker may leave everything unanswered that is on its way, before the
 /// connection is held to be dead and made anew: an alert must not wait for the keep-alive.
 pub const ANSWER_SECONDS_MAX: u64 = 5;
@@ -176,6 +181,9 @@ impl Publisher<'_> {
         let mut no_more = false;
         let mut leaving = false;
         loop {
+            if connected && self.window.has_caught_up() {
+                eventloop.options.set_read_batch_size(READ_BATCH);
+            }
             let mut poll = pin!(eventloop.poll());
             let event = loop {
                 let stop_by = self.stop_by;
@@ -188,6 +196,11 @@ impl Publisher<'_> {
                     room = outcomes.reserve(), if self.window.has_outcomes() => match room {
                         Ok(room) => {
                             self.window.report(|outcome| room.send(outcome));
+                            while self.window.has_outcomes()
+                                && let Ok(room) = outcomes.try_reserve()
+                            {
+                                self.window.report(|outcome| room.send(outcome));
+                            }
                             Step::Reported
                         }
                         Err(_) => Step::Deaf,
@@ -203,7 +216,14 @@ impl Publisher<'_> {
                 };
                 match step {
                     Step::Polled(event) => break *event,
-                    Step::Taken(message) => self.window.take(message, &client),
+                    Step::Taken(message) => {
+                        self.window.take(message, &client);
+                        while self.window.has_room()
+                            && let Ok(next) = outgoing.try_recv()
+                        {
+                            self.window.take(next, &client);
+                        }
+                    }
                     Step::Beat => {
                         let now = status(*self.status.borrow_and_update());
                         self.window.say(&self.settings.status_topic(), &now, &client);
@@ -264,8 +284,6 @@ impl Publisher<'_> {
         let mut options = self.settings.options(&client_id(&self.settings.client_id));
         options.set_clean_start(true);
         options.set_outgoing_inflight_upper_limit(IN_FLIGHT_MAX);
-        // What is read together with the end of the connection is lost. Mosquitto answers a message
-        // that it does not allow and closes the connection: that answer must be heard.
         options.set_read_batch_size(1);
         let topic = self.settings.status_topic();
         if !self.retains_nothing {

@@ -77,6 +77,10 @@ enum Source {
 #[derive(Default)]
 pub(super) struct Window {
     entries: VecDeque<Entry>,
+    /// How many of them are sent: the first ones, for requests keep their order.
+    sent: usize,
+    /// How many that were given to the present connection at its beginning it has not answered.
+    first: usize,
     /// Since when the broker has left unanswered whatever is on its way.
     asked_at: Option<Instant>,
     outcomes: VecDeque<Outcome>,
@@ -137,6 +141,7 @@ impl Window {
         self.limits = Limits::of(connack);
         self.fruitless = if self.is_fruitless() { self.fruitless + 1 } else { 0 };
         self.answered = false;
+        self.sent = 0;
         let mut again: VecDeque<_> = self.entries.drain(..).filter_map(Entry::taken).collect();
         if self.fruitless >= FRUITLESS_MAX && again.len() > 1 {
             tracing::error!(
@@ -150,6 +155,12 @@ impl Window {
         for message in again {
             self.take(message, client);
         }
+        self.first = self.entries.len();
+    }
+
+    /// Whether the present connection has answered all that the one before had left.
+    pub(super) fn has_caught_up(&self) -> bool {
+        self.first == 0
     }
 
     /// Whether the connection was given messages and has answered none.
@@ -190,8 +201,9 @@ impl Window {
 
     /// The library has sent the next, under this identifier.
     pub(super) fn sent(&mut self, packet: u16) {
-        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.packet.is_none()) {
+        if let Some(entry) = self.entries.get_mut(self.sent) {
             entry.packet = Some(packet);
+            self.sent += 1;
         }
     }
 
@@ -204,6 +216,8 @@ impl Window {
         else {
             return;
         };
+        self.sent -= 1;
+        self.first = self.first.saturating_sub(1);
         let accepted =
             matches!(puback.reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers);
         self.answered |= matches!(entry.message, Source::Taken(_));
@@ -290,6 +304,11 @@ mod tests {
             window.outcomes,
             [Outcome::Published(2), Outcome::Refused(3, reason), Outcome::Published(1)]
         );
+        window.take(message(4, 5), &client);
+        window.sent(10);
+        window.answered(&answer(10, PubAckReason::Success));
+        assert_eq!(window.outcomes.back(), Some(&Outcome::Published(4)));
+        assert_eq!(window.len(), 0);
     }
 
     #[test]
