@@ -12,6 +12,7 @@ use crate::domain::policy::Policy;
 use crate::domain::refs::{ContractId, VisitRef};
 use crate::placing::place_anew;
 use crate::store::cases::CaseKey;
+use crate::store::hold::Whole;
 use crate::store::imports::{self, ToApply};
 use crate::store::{Db, StoreError, cases, evidence, plan};
 
@@ -26,7 +27,12 @@ pub const VISITS: &str = "visits";
 /// # Errors
 /// When the database fails.
 pub async fn step(db: &mut Db, contracts: &Contracts, now: Instant) -> Result<bool, StoreError> {
+    // One daemon does it, and the next goes on where that one has stopped.
+    if !Whole::Imports.try_take(db).await? {
+        return Ok(false);
+    }
     let Some(import) = imports::to_apply(db).await? else { return Ok(false) };
+    Whole::Plan.share(db).await?;
     if import.kind == VISITS {
         visits(db, contracts, &import, now).await?;
     } else {

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use chrono::TimeDelta;
+
 use crate::config::Contracts;
 use crate::domain::alert::{
     Alert, AlertKind, Cause, Change, Sight, assess, contact_due_at, is_awaited, next_deadline,
@@ -27,6 +29,9 @@ use crate::store::registers::{RegisterKind, Wanted};
 use crate::store::{Db, StoreError, alerts, cases, evidence, outbox, plan, registers};
 use crate::wire::alert::{AlertMessage, State};
 use crate::wire::topic;
+
+/// A batch of another daemon is committed within this.
+const LOOK_AGAIN_AFTER: TimeDelta = TimeDelta::seconds(5);
 
 /// Where carers have been: the events that may show that a carer left another home (R21).
 pub type Seen = HashMap<(ContractId, CarerRef), Vec<(Instant, ClientRef)>>;
@@ -78,7 +83,7 @@ pub async fn load(
         .collect();
     for key in keys {
         let Some(contract) = contracts.get(&key.contract) else { continue };
-        let due_at = due.get(key).and_then(|micros| Instant::from_timestamp_micros(*micros));
+        let due_at = due.get(key).copied().flatten().and_then(Instant::from_timestamp_micros);
         let case = Case {
             contract: Arc::clone(contract),
             key: key.clone(),
@@ -273,6 +278,18 @@ impl Case {
             _ => next_deadline(&self.contract, &night, now),
         };
         self.latest = Some(night);
+    }
+
+    /// After `overdue_checkout` was raised at `now`: another daemon may have had the event in hand by
+    /// which the carer was seen elsewhere, and then nobody else would look.
+    pub fn look_again(&mut self, now: Instant) {
+        let is_new = |stored: &StoredAlert| {
+            stored.alert.kind == AlertKind::OverdueCheckout && stored.alert.raised_at == now
+        };
+        if self.alerts.iter().any(is_new) {
+            let soon = now + LOOK_AGAIN_AFTER;
+            self.due_at = Some(self.due_at.map_or(soon, |due_at| due_at.min(soon)));
+        }
     }
 
     fn apply(&mut self, change: Change, night: &Reconciled, now: Instant) {

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use crate::domain::holidays::BankHolidays;
 use crate::domain::policy::Contract;
 use crate::domain::refs::ContractId;
+use crate::store::Database;
 
 pub use explain::explain;
 pub use mistakes::{Mistake, Mistakes};
@@ -32,7 +33,7 @@ pub use mistakes::{Mistake, Mistakes};
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where everything is kept.
-    pub database: DatabaseSettings,
+    pub database: Database,
     /// Through which broker the daemon hears.
     pub broker: BrokerSettings,
     /// The night board and the API.
@@ -56,13 +57,6 @@ impl Settings {
         contract.id = id;
         contract
     }
-}
-
-/// The database: an `SQLite` file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DatabaseSettings {
-    /// The file, which is made if it is not there.
-    pub path: PathBuf,
 }
 
 /// The broker, and the daemon's name there.

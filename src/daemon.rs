@@ -50,8 +50,8 @@ pub struct Daemon {
     publisher: JoinHandle<()>,
     http: http::Server,
     heartbeat: JoinHandle<()>,
-    /// No other daemon may have the database meanwhile.
-    _lock: DatabaseLock,
+    /// No other daemon may have the file meanwhile.
+    _lock: Option<DatabaseLock>,
     /// Stops the deliverer.
     stop_delivering: watch::Sender<bool>,
     /// Stops the publisher.
@@ -66,9 +66,9 @@ impl Daemon {
     /// # Errors
     /// When the database or the embedded broker cannot be had.
     pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
-        let lock = DatabaseLock::take(&settings.database.path)?;
-        let store = Store::open(&settings.database.path).await?;
-        info!(database = %settings.database.path.display(), "the database is open");
+        let lock = settings.database.path().map(DatabaseLock::take).transpose()?;
+        let store = Store::open(&settings.database).await?;
+        info!(database = %settings.database, "the database is open");
         let (inbound, messages) = mpsc::channel::<Inbound>(BATCH_MAX);
         let health = Arc::new(Health::default());
         let (stop_http, http_stopping) = watch::channel(false);
@@ -107,7 +107,7 @@ impl Daemon {
         let deliver = deliver::run(store.clone(), Arc::clone(&outbox), outgoing, grace, delivering);
         let deliverer = tokio::spawn(deliver);
         let contracts = Arc::new(settings.contracts.clone());
-        let heard = daemons::phones_heard(&mut *store.read().await?).await?;
+        let heard = daemons::phones_heard(&mut store.read().await?).await?;
         let hearing = Hearing::starting(grace, Arc::clone(&health), clock::now(), heard);
         let instance = session.instance;
         let of_writer = Arc::clone(&health);

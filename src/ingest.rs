@@ -23,6 +23,7 @@ use crate::senders;
 use crate::sight::Sights;
 use crate::store::cases::CaseKey;
 use crate::store::evidence::{Known, NewEvent, Unusable, hex};
+use crate::store::hold::Whole;
 use crate::store::ledger::PageKey;
 use crate::store::{Db, StoreError, alerts, cases, evidence, outbox};
 use crate::wire::payload::{Decoded, decode};
@@ -90,6 +91,12 @@ pub async fn record(
     let mut heard = senders::Heard::default();
     let decoded: Vec<Result<Option<Decoded>, Rejection>> =
         messages.iter().map(|message| read(message, knows, &mut heard)).collect();
+    if decoded.iter().flatten().flatten().any(names_an_event) {
+        // That event may be in another daemon's hand.
+        Whole::Plan.take(db).await?;
+    } else {
+        Whole::Plan.share(db).await?;
+    }
     let (said, new) = sort_out(db, decoded).await?;
 
     let events: Vec<_> = new.iter().map(|(_, decoded)| &decoded.event).collect();
@@ -213,6 +220,13 @@ fn read(
         heard.event((contract, sender), seq, at);
     }
     decoded.map(Some)
+}
+
+/// Whether it names a visit that is called after another event, and no client.
+fn names_an_event(decoded: &Decoded) -> bool {
+    let event = &decoded.event;
+    event.client_ref.is_none()
+        && event.visit_ref.as_ref().is_some_and(|visit| visit.unplanned_event().is_some())
 }
 
 /// Tells new events from those that are there already and from what cannot be used (R6). Returns

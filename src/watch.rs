@@ -56,6 +56,7 @@ pub async fn client_nights(
         let seen = caseload::seen(db, &caseload, &[], now).await?;
         for (key, case) in &mut caseload {
             case.assess(now, Cause::Time, sights.of(&key.contract), &seen);
+            case.look_again(now);
         }
         caseload::save(db, &caseload, now).await?;
     }

@@ -1,9 +1,10 @@
 //! The writer: the one task that changes the database while the daemon runs.
 //!
 //! Takes messages in batches, each one transaction, and acknowledges them when it has committed, in
-//! the order of their receipt, and never before (R7). Between batches it looks at deadlines, draws
-//! the consequences of imports and clears the outbox. When the database fails, the same batch is
-//! tried again: nothing is acknowledged, and what waits behind it is bounded by the channel.
+//! the order of their receipt, and never before (R7). Between batches it looks at deadlines and draws
+//! the consequences of imports. When the database fails, the same batch is tried again: nothing is
+//! acknowledged, and what waits behind it is bounded by the channel. Each batch has a mark, by which
+//! it is known whether it was committed when the answer to the commit was lost.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::{Instant as Tick, sleep, timeout_at};
+use tokio::time::{Instant as Tick, sleep, timeout, timeout_at};
 use tracing::{debug, error, info, warn};
 
 use crate::apply;
@@ -26,7 +27,8 @@ use crate::message::{Inbound, Message};
 use crate::publish::Outcome;
 use crate::senders;
 use crate::sight::Sights;
-use crate::store::{Store, StoreError, daemons, outbox};
+use crate::store::hold::Whole;
+use crate::store::{Db, Store, StoreError, daemons, outbox};
 use crate::watch::{self, LOOK_EVERY, PlanWatch};
 
 /// Most messages of one transaction.
@@ -35,6 +37,8 @@ pub const BATCH_MAX: usize = 500;
 const REFUSED_FOR: TimeDelta = TimeDelta::seconds(30);
 /// The longest pause before a batch is tried again that the database refused.
 const RETRY_MAX: Duration = Duration::from_millis(500);
+/// A transaction that takes longer has failed: the database does not answer any more.
+const TRANSACTION_MAX: Duration = Duration::from_secs(30);
 /// How often at most the log speaks of messages that could not be used.
 const SAY_REJECTED_EVERY: Duration = Duration::from_secs(10);
 /// How often the daemon writes down that it is alive, so that it knows whether it can commit.
@@ -92,14 +96,21 @@ impl Default for Watches {
 }
 
 /// What is to be done in one transaction.
+enum Work {
+    /// What has come in, from the brokers and from the publisher.
+    Take(Taken),
+    /// Deadlines are looked at as of then.
+    Look(Instant),
+    /// A step is taken of the imports that are not applied yet.
+    Apply,
+}
+
 #[derive(Default)]
-struct Work {
+struct Taken {
     messages: Vec<Message>,
     outcomes: Vec<Outcome>,
     /// There is a session with the broker, which had kept it or not.
     connected: Option<bool>,
-    /// Deadlines are looked at as of then.
-    look: Option<Instant>,
     /// The machine's clock was put back.
     put_back: bool,
 }
@@ -109,10 +120,23 @@ struct Done {
     tally: Tally,
     sights: Sights,
     watches: Watches,
-    /// There is more to be looked at.
+    /// There is more to be done of the kind.
     more: bool,
     /// A session that the broker should have kept is gone.
     forgotten: bool,
+}
+
+/// A transaction that has not worked.
+struct Failed {
+    why: StoreError,
+    /// What was done, if only the answer to the commit is missing.
+    perhaps: Option<Done>,
+}
+
+impl From<StoreError> for Failed {
+    fn from(why: StoreError) -> Self {
+        Self { why, perhaps: None }
+    }
 }
 
 impl Writer {
@@ -155,7 +179,7 @@ impl Writer {
             let received = timeout_at(self.look_at, inbound.recv_many(&mut buffer, BATCH_MAX));
             open = !matches!(received.await, Ok(0));
             let now = clock::now();
-            let mut work = Work::default();
+            let mut work = Taken::default();
             if let Some(step) = self.hearing.follow_clock(now) {
                 // They say when to look next, by the clock as it was.
                 self.watches = Watches::default();
@@ -174,15 +198,17 @@ impl Writer {
                     Inbound::Connected { kept } => work.connected = Some(kept),
                     Inbound::CaughtUp { as_of } => self.hearing.caught_up(as_of),
                     Inbound::Lost => {
-                        self.commit(std::mem::take(&mut work), open).await;
+                        self.commit(Work::Take(std::mem::take(&mut work)), open).await;
                         self.hearing.lost(clock::now());
                     }
                 }
             }
+            self.commit(Work::Take(work), open).await;
             if Tick::now() >= self.look_at {
-                work.look = Some(self.hearing.up_to(heard));
+                let more = self.commit(Work::Look(self.hearing.up_to(heard)), open).await;
+                let more = self.commit(Work::Apply, open).await || more;
+                self.look_at = if more { Tick::now() } else { Tick::now() + LOOK_EVERY };
             }
-            self.commit(work, open).await;
             if self.hearing.begins(clock::now()) {
                 self.look_at = Tick::now();
             }
@@ -195,88 +221,121 @@ impl Writer {
     async fn clear(&mut self, outcomes: &mut mpsc::Receiver<Outcome>) {
         let mut buffer = Vec::new();
         while outcomes.recv_many(&mut buffer, BATCH_MAX).await > 0 {
-            let work = Work { outcomes: std::mem::take(&mut buffer), ..Work::default() };
-            self.commit(work, false).await;
+            let work = Taken { outcomes: std::mem::take(&mut buffer), ..Taken::default() };
+            self.commit(Work::Take(work), false).await;
         }
     }
 
-    /// Does the work in one transaction, however often that takes; then acknowledges.
-    async fn commit(&mut self, work: Work, open: bool) {
+    /// Does the work in one transaction, however often that takes; then acknowledges. Returns whether
+    /// there is more of the kind.
+    async fn commit(&mut self, work: Work, open: bool) -> bool {
         if work.is_nothing() {
-            return;
+            return false;
         }
+        let batch = uuid::Uuid::new_v4().to_string();
+        let mut perhaps = None;
         let mut pause = Duration::from_millis(100);
         let mut tries = 0;
         loop {
-            match self.transact(&work).await {
+            let tried = self.transact(&work, &batch, &mut perhaps);
+            let tried = timeout(TRANSACTION_MAX, tried).await;
+            let failed = match tried.unwrap_or_else(|_| Err(StoreError::TooSlow.into())) {
                 Ok(done) => {
-                    self.committed(work, done);
                     if tries > 0 {
                         info!(tries, "the database works again");
                     }
-                    return;
+                    return self.committed(work, done);
                 }
-                Err(failed) => {
-                    tries += 1;
-                    let why = failed.to_string();
-                    if tries == 1 {
-                        let waiting = work.messages.len();
-                        error!(waiting, "nothing is acknowledged until this works: {why}");
-                    } else {
-                        debug!(tries, "still: {why}");
-                    }
-                    // Messages wait outside meanwhile: what has been heard is not all.
-                    self.hearing.doubt(clock::now());
-                    self.health.failed(why);
-                    self.watches.alive_at = Tick::now();
-                    if !open && tries >= STOP_TRIES_MAX {
-                        return;
-                    }
-                    sleep(pause).await;
-                    pause = (pause * 2).min(RETRY_MAX);
-                }
+                Err(failed) => failed,
+            };
+            perhaps = failed.perhaps;
+            if failed.why.is_collision() {
+                debug!("another daemon was there first: {}", failed.why);
+                continue;
             }
+            tries += 1;
+            let why = failed.why.to_string();
+            if tries == 1 {
+                let waiting = work.messages();
+                error!(waiting, "nothing is acknowledged until this works: {why}");
+            } else {
+                debug!(tries, "still: {why}");
+            }
+            // Messages wait outside meanwhile: what has been heard is not all.
+            self.hearing.doubt(clock::now());
+            self.health.failed(why);
+            self.watches.alive_at = Tick::now();
+            if !open && tries >= STOP_TRIES_MAX {
+                return false;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(RETRY_MAX);
         }
     }
 
-    async fn transact(&self, work: &Work) -> Result<Done, StoreError> {
+    /// Does the work once. `perhaps` is what an earlier try has done, if only the answer to its
+    /// commit is missing.
+    async fn transact(
+        &self,
+        work: &Work,
+        batch: &str,
+        perhaps: &mut Option<Done>,
+    ) -> Result<Done, Failed> {
         let mut tx = self.store.write().await?;
-        let now = clock::now();
-        let mut sights = self.hearing.sights.clone();
-        let mut watches = self.watches.clone();
-        let mut more = false;
-        let forgotten = match work.connected {
-            Some(kept) => daemons::had_session(&mut tx, &self.instance, now).await? && !kept,
-            None => false,
+        if perhaps.is_some()
+            && daemons::is_marked(&mut tx, &self.instance, batch).await?
+            && let Some(done) = perhaps.take()
+        {
+            return Ok(done);
+        }
+        let mut done = Done {
+            tally: Tally::default(),
+            sights: self.hearing.sights.clone(),
+            watches: self.watches.clone(),
+            more: false,
+            forgotten: false,
         };
-        let tally = ingest::record(&mut tx, &self.contracts, &work.messages, &sights).await?;
-        let mut again = sights.hear_phones(&tally.heard, now);
-        again.extend(sights.hear_units(&tally.units, now));
+        match work {
+            Work::Take(taken) => self.take(&mut tx, taken, batch, &mut done).await?,
+            Work::Look(as_of) => self.look(&mut tx, *as_of, &mut done).await?,
+            Work::Apply => done.more = apply::step(&mut tx, &self.contracts, clock::now()).await?,
+        }
+        match tx.commit().await {
+            Ok(()) => Ok(done),
+            Err(why) => Err(Failed { why, perhaps: Some(done) }),
+        }
+    }
+
+    async fn take(
+        &self,
+        tx: &mut Db,
+        taken: &Taken,
+        batch: &str,
+        done: &mut Done,
+    ) -> Result<(), StoreError> {
+        let now = clock::now();
+        if let Some(kept) = taken.connected {
+            done.forgotten = daemons::had_session(tx, &self.instance, now).await? && !kept;
+        }
+        if !taken.messages.is_empty() {
+            daemons::mark(tx, &self.instance, batch, now).await?;
+        }
+        let sights = &mut done.sights;
+        done.tally = ingest::record(tx, &self.contracts, &taken.messages, sights).await?;
+        let mut again = sights.hear_phones(&done.tally.heard, now);
+        again.extend(sights.hear_units(&done.tally.units, now));
         for contract in again {
             info!(%contract, "phones are heard again: deadlines are watched");
         }
-        if work.put_back {
-            watch::all_again(&mut tx, now).await?;
-        }
-        if let Some(as_of) = work.look {
-            more |= watch::client_nights(&mut tx, &self.contracts, as_of, &mut sights).await?;
-            senders::watch(&mut tx, &self.contracts, as_of, sights.broker()).await?;
-            watches.blind.look(&mut tx, &self.contracts, &sights, now).await?;
-            if watches.plan.is_due(&self.contracts, now) {
-                watches.plan.look(&mut tx, &self.contracts, now).await?;
-            }
-            more |= apply::step(&mut tx, &self.contracts, now).await?;
-            if Tick::now() >= watches.alive_at {
-                daemons::alive(&mut tx, &self.instance, now).await?;
-                watches.alive_at = Tick::now() + ALIVE_EVERY;
-            }
+        if taken.put_back {
+            watch::all_again(tx, now).await?;
         }
         let mut published = Vec::new();
-        for outcome in &work.outcomes {
+        for outcome in &taken.outcomes {
             match outcome {
                 Outcome::Published(id) => published.push(*id),
                 Outcome::Refused(id, why) => {
-                    if outbox::put_off(&mut tx, *id, now + REFUSED_FOR, now).await? {
+                    if outbox::put_off(tx, *id, now + REFUSED_FOR, now).await? {
                         warn!("the broker refused a message, which is tried again in 30 s: {why}");
                     } else {
                         error!("the broker refused a message for a day, it is given up: {why}");
@@ -285,22 +344,46 @@ impl Writer {
             }
         }
         if !published.is_empty() {
-            outbox::remove(&mut tx, &published).await?;
+            outbox::remove(tx, &published).await?;
         }
-        tx.commit().await?;
-        Ok(Done { tally, sights, watches, more, forgotten })
+        Ok(())
     }
 
-    fn committed(&mut self, work: Work, done: Done) {
-        let wrote = !work.messages.is_empty();
-        for message in work.messages {
-            message.ack.send();
+    async fn look(&self, tx: &mut Db, as_of: Instant, done: &mut Done) -> Result<(), StoreError> {
+        let now = clock::now();
+        let (contracts, sights, watches) = (&self.contracts, &mut done.sights, &mut done.watches);
+        done.more = watch::client_nights(tx, contracts, as_of, sights).await?;
+        senders::watch(tx, contracts, as_of, sights.broker()).await?;
+        if Whole::Contracts.try_take(tx).await? {
+            watches.blind.look(tx, contracts, sights, now).await?;
+            if watches.plan.is_due(contracts, now) {
+                watches.plan.look(tx, contracts, now).await?;
+            }
         }
+        if Tick::now() >= watches.alive_at {
+            daemons::alive(tx, &self.instance, now).await?;
+            watches.alive_at = Tick::now() + ALIVE_EVERY;
+        }
+        Ok(())
+    }
+
+    /// Draws the consequences of a commit. Returns whether there is more to be done of the kind.
+    fn committed(&mut self, work: Work, done: Done) -> bool {
         // A transaction that wrote nothing says nothing about the disk.
-        if wrote || done.watches.alive_at != self.watches.alive_at {
+        if work.messages() > 0 || done.watches.alive_at != self.watches.alive_at {
             self.health.committed();
         }
         (self.hearing.sights, self.watches) = (done.sights, done.watches);
+        if let Work::Take(taken) = work {
+            for message in taken.messages {
+                message.ack.send();
+            }
+            let mut in_hand = self.outbox.in_hand();
+            for outcome in taken.outcomes {
+                let (Outcome::Published(id) | Outcome::Refused(id, _)) = outcome;
+                in_hand.remove(&id);
+            }
+        }
         if done.forgotten {
             warn!(
                 "the broker has forgotten the session, and with it what it kept while the daemon \
@@ -309,32 +392,35 @@ impl Writer {
                  got no receipt"
             );
         }
-        {
-            let mut in_hand = self.outbox.in_hand();
-            for outcome in work.outcomes {
-                let (Outcome::Published(id) | Outcome::Refused(id, _)) = outcome;
-                in_hand.remove(&id);
-            }
-        }
         self.outbox.news.notify_one();
-        if work.look.is_some() {
-            self.look_at = if done.more { Tick::now() } else { Tick::now() + LOOK_EVERY };
-        }
         self.rejected += done.tally.rejected;
         if self.rejected > 0 && Tick::now() >= self.say_rejected_at {
             warn!(rejected = self.rejected, "messages could not be used; they are kept");
             (self.rejected, self.say_rejected_at) = (0, Tick::now() + SAY_REJECTED_EVERY);
         }
+        done.more
     }
 }
 
 impl Work {
     fn is_nothing(&self) -> bool {
-        self.messages.is_empty()
-            && self.outcomes.is_empty()
-            && self.connected.is_none()
-            && self.look.is_none()
-            && !self.put_back
+        match self {
+            Self::Take(taken) => {
+                taken.messages.is_empty()
+                    && taken.outcomes.is_empty()
+                    && taken.connected.is_none()
+                    && !taken.put_back
+            }
+            Self::Look(_) | Self::Apply => false,
+        }
+    }
+
+    /// How many messages it holds.
+    fn messages(&self) -> usize {
+        match self {
+            Self::Take(taken) => taken.messages.len(),
+            Self::Look(_) | Self::Apply => 0,
+        }
     }
 }
 

@@ -36,8 +36,9 @@ use nightrun::message::{Ack, Message};
 use nightrun::replay::play;
 use nightrun::report;
 use nightrun::sight::Sights;
-use nightrun::store::Store;
 use nightrun::store::registers::RegisterRow;
+use nightrun::store::sql::sql;
+use nightrun::store::{Database, Store};
 use nightrun::watch;
 use nightrun::wire::event_payload::{EventPayload, EventType, PositionPayload};
 use nightrun::wire::topic;
@@ -371,7 +372,8 @@ struct Daemon {
 impl Daemon {
     async fn start(contract: &Contract, now: Instant) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(&directory.path().join("nightrun.db")).await.unwrap();
+        let store =
+            Store::open(&Database::file(&directory.path().join("nightrun.db"))).await.unwrap();
         let contracts = Contracts::new([contract.clone()], true);
         Self { _directory: directory, store, contracts, now }
     }
@@ -431,7 +433,7 @@ impl Daemon {
     /// Looks at all client nights again, as if something were due.
     async fn look_at_all(&self) -> Result<(), TestCaseError> {
         let mut tx = self.store.write().await.unwrap();
-        sqlx::query("UPDATE night SET due_at = 0").execute(&mut *tx).await.unwrap();
+        sql("UPDATE night SET due_at = 0").execute(&mut tx).await.unwrap();
         tx.commit().await.unwrap();
         self.look().await
     }
@@ -452,17 +454,18 @@ impl Daemon {
 
     async fn texts(&self, query: &'static str) -> Vec<String> {
         let mut tx = self.store.read().await.unwrap();
-        sqlx::query_scalar(query).fetch_all(&mut *tx).await.unwrap()
+        let found: Vec<(String,)> = sql(query).fetch_all(&mut tx).await.unwrap();
+        found.into_iter().map(|(text,)| text).collect()
     }
 
     /// The open alerts about visits: one at most of a visit and kind, and of the five that exclude
     /// each other (R21).
     async fn open(&self) -> Result<Open, TestCaseError> {
         let mut tx = self.store.read().await.unwrap();
-        let found: Vec<(String, String)> = sqlx::query_as(
+        let found: Vec<(String, String)> = sql(
             "SELECT visit_ref, kind FROM alert WHERE resolved_at IS NULL AND visit_ref IS NOT NULL",
         )
-        .fetch_all(&mut *tx)
+        .fetch_all(&mut tx)
         .await
         .unwrap();
         let mut open = Open::new();

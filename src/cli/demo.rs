@@ -355,7 +355,7 @@ fn of_alert(alert: &AlertMessage) -> String {
 async fn standing(settings: &Settings) -> anyhow::Result<String> {
     let contract = settings.contracts.get(&CONTRACT.parse()?).context("the demo's contract")?;
     let night = contract.night_of(clock::now());
-    let store = Store::open_existing(&settings.database.path).await?;
+    let store = Store::open_existing(&settings.database).await?;
     let visits = super::report::visits(&store, contract, night, night).await;
     store.close().await;
     let mut text = String::new();

@@ -13,8 +13,8 @@ use crate::domain::plan::{CarerRow, ClientRow, DeviceRow, PlannedVisit, Suspensi
 use crate::domain::refs::ContractId;
 use crate::files::{BadRow, FileRow, Rows};
 use crate::import::{CHUNK, Counts, Import};
-use crate::store::Store;
 use crate::store::registers::RegisterRow;
+use crate::store::{Database, Store};
 
 /// What `nightrun import` takes.
 #[derive(Args)]
@@ -52,16 +52,19 @@ pub enum Kind {
 pub async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<()> {
     let word = arguments.kind.to_possible_value();
     let kind = word.as_ref().map_or(VISITS, |word| word.get_name());
-    let path = &settings.database.path;
+    let database = &settings.database;
     // A file that is not there makes no database either.
     input::readable(&arguments.file)?;
-    let is_new = !path.try_exists().unwrap_or(true);
+    let is_new = database.path().is_some_and(|path| !path.try_exists().unwrap_or(true));
     // A dry run makes no database: it compares with one that is empty, and gone afterwards.
     let nowhere = (arguments.dry_run && is_new)
         .then(|| std::env::temp_dir().join(format!("nightrun-{}.db", uuid::Uuid::new_v4())));
-    let store = Store::open(nowhere.as_ref().unwrap_or(path)).await?;
+    let store = match &nowhere {
+        Some(nowhere) => Store::open(&Database::file(nowhere)).await?,
+        None => Store::open(database).await?,
+    };
     if is_new && !arguments.dry_run {
-        eprintln!("{} is new: see that the daemon uses this database too", path.display());
+        eprintln!("{database} is new: see that the daemon uses this database too");
     }
     let imported = import(arguments, settings, &store, kind).await;
     store.close().await;

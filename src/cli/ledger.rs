@@ -64,7 +64,7 @@ async fn accounts(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
         }
         None => contracts.iter().collect(),
     };
-    let store = Store::open_existing(&settings.database.path).await?;
+    let store = Store::open_existing(&settings.database).await?;
     let mut ledgers = Vec::new();
     {
         let mut tx = store.read().await?;

@@ -64,7 +64,7 @@ pub async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<(
     let contract = settings.contracts.get(&arguments.contract).with_context(|| {
         format!("the configuration has no contract {}: see nightrun check", arguments.contract)
     })?;
-    let store = Store::open_existing(&settings.database.path).await?;
+    let store = Store::open_existing(&settings.database).await?;
     let first = week_start(arguments.from, contract.policy(arguments.from).week_starts_on);
     let last = plus_days(first, i64::from(arguments.weeks) * 7 - 1);
     let visits = visits(&store, contract, first, last).await;

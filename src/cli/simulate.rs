@@ -97,7 +97,7 @@ fn faults(text: &str) -> Result<Faults, String> {
 /// When some event got no receipt, or something is not as the truth has it.
 pub async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<()> {
     let contract = contract(arguments, settings)?;
-    let store = Store::open_existing(&settings.database.path).await?;
+    let store = Store::open_existing(&settings.database).await?;
     let simulated = simulate(arguments, settings, &contract, &store).await;
     store.close().await;
     simulated

@@ -124,24 +124,40 @@ fn inside(broker: &Table<'_>, listen: Option<SocketAddr>, notes: &mut Notes) -> 
 fn user(broker: &Table<'_>, notes: &mut Notes) -> Option<(Option<String>, Option<Secret>)> {
     let username =
         broker.read_optional("username", notes, |entry| entry.text_up_to(USERNAME_MAX_CHARS));
-    let password = broker.read_optional("password", notes, |entry| secret(entry, entry.text()?));
-    let password_from_file = broker.read_optional("password_file", notes, |entry| {
-        let text = read_file(&entry.path()?).map_err(|why| entry.wrong(why))?;
-        let line = text.strip_suffix('\n').unwrap_or(&text);
-        secret(entry, line.strip_suffix('\r').unwrap_or(line))
-    });
+    let password = password(broker, PASSWORD_MAX_BYTES, notes);
     match ["username", "password", "password_file"].map(|key| broker.optional(key)) {
-        [_, Some(password), Some(file)] => notes.add(file.mistake(format_args!(
-            "the password is also given by {} ({}): leave one of the two out",
-            password.name(),
-            password.origin
-        ))),
         [None, Some(password), None] | [None, None, Some(password)] => {
             notes.add(password.mistake("a password needs broker.username too"));
         }
         _ => {}
     }
-    Some((username.ok()?, password.ok()?.or(password_from_file.ok()?)))
+    Some((username.ok()?, password.ok()?))
+}
+
+/// A password, or that in a file.
+pub(super) fn password(
+    table: &Table<'_>,
+    max_bytes: usize,
+    notes: &mut Notes,
+) -> Result<Option<Secret>, Noted> {
+    let given =
+        table.read_optional("password", notes, |entry| secret(entry, entry.text()?, max_bytes));
+    let from_file = table.read_optional("password_file", notes, |entry| {
+        let text = read_file(&entry.path()?).map_err(|why| entry.wrong(why))?;
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        secret(entry, line.strip_suffix('\r').unwrap_or(line), max_bytes)
+    });
+    if let (Some(password), Some(file)) =
+        (table.optional("password"), table.optional("password_file"))
+    {
+        notes.add(file.mistake(format_args!(
+            "the password is also given by {} ({}): leave one of the two out",
+            password.name(),
+            password.origin
+        )));
+        return Err(Noted);
+    }
+    Ok(given?.or(from_file?))
 }
 
 /// How the daemon speaks TLS with a broker elsewhere, if it does.
@@ -234,14 +250,15 @@ fn file<T>(
     })
 }
 
-fn secret(entry: &Entry<'_>, text: &str) -> Result<Secret, Mistake> {
-    match text.len() {
-        0 => Err(entry.mistake("the password is empty")),
-        1..=PASSWORD_MAX_BYTES => Ok(Secret(text.to_owned())),
-        _ => Err(entry.mistake(format_args!(
-            "the password is longer than {PASSWORD_MAX_BYTES} bytes, the most that MQTT carries"
-        ))),
+fn secret(entry: &Entry<'_>, text: &str, max_bytes: usize) -> Result<Secret, Mistake> {
+    if text.is_empty() {
+        return Err(entry.mistake("the password is empty"));
     }
+    if text.len() > max_bytes {
+        let long = format_args!("the password is longer than {max_bytes} bytes, the most there is");
+        return Err(entry.mistake(long));
+    }
+    Ok(Secret(text.to_owned()))
 }
 
 fn loopback(entry: &Entry<'_>) -> Result<SocketAddr, Mistake> {

@@ -17,7 +17,8 @@ pub fn explain(settings: &Settings) -> String {
         // Writing to a string does not fail.
         _ = writeln!(text, "{name:NAME_WIDTH$}{what}");
     };
-    say("Database", &format!("the SQLite file {}", settings.database.path.display()));
+    let kind = if settings.database.path().is_some() { "the SQLite file" } else { "the database" };
+    say("Database", &format!("{kind} {}", settings.database));
     for (index, line) in broker(settings).iter().enumerate() {
         say(if index == 0 { "Broker" } else { "" }, line);
     }

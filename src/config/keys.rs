@@ -8,7 +8,7 @@ pub(super) struct Section {
 
 /// The sections that a file and the environment may set.
 pub(super) const SECTIONS: [Section; 5] = [
-    Section { name: "database", keys: &["url"] },
+    Section { name: "database", keys: &["url", "password", "password_file"] },
     Section {
         name: "broker",
         keys: &[

@@ -3,18 +3,21 @@
 use tracing::Level;
 
 use super::layers::{Merged, read_file};
-use super::mistakes::{Mistake, Notes};
+use super::mistakes::Notes;
 use super::read::{Entry, Table};
 use super::{
-    BrokerKind, CalendarSettings, DatabaseSettings, HttpSettings, LogFormat, LogSettings, Settings,
-    broker, contracts,
+    BrokerKind, CalendarSettings, HttpSettings, LogFormat, LogSettings, Settings, broker, contracts,
 };
+use crate::store::Database;
 use crate::wire::bank_holidays;
+
+/// Longest password for PostgreSQL, in bytes.
+const PASSWORD_MAX_BYTES: usize = 1_000;
 
 /// Reads everything. `None` if there is a mistake, which is noted.
 pub(super) fn read(merged: &Merged, notes: &mut Notes) -> Option<Settings> {
     let section = |name| Table::section(name, &merged.values);
-    let database = section("database").read("url", notes, database);
+    let database = database(&section("database"), notes);
     let http = section("http");
     let http_listen = http.read("listen", notes, Entry::socket);
     let broker = broker::read(&section("broker"), notes);
@@ -45,21 +48,20 @@ pub(super) fn read(merged: &Merged, notes: &mut Notes) -> Option<Settings> {
     })
 }
 
-fn database(entry: &Entry<'_>) -> Result<DatabaseSettings, Mistake> {
-    let url = entry.text()?;
-    if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-        return Err(entry.mistake(
-            "this version stores in SQLite only: write \"sqlite:\" and the path of a file",
-        ));
+fn database(table: &Table<'_>, notes: &mut Notes) -> Option<Database> {
+    let database =
+        table.read("url", notes, |entry| entry.text()?.parse().map_err(|bad| entry.wrong(bad)));
+    let password = broker::password(table, PASSWORD_MAX_BYTES, notes);
+    if let (Some(Database::File(_)), Some(entry)) =
+        (&database, table.optional("password").or_else(|| table.optional("password_file")))
+    {
+        notes.add(entry.mistake("a SQLite file has no password: leave it out"));
     }
-    let path = url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
-    match path {
-        Some(":memory:") => Err(entry.wrong("what is only in memory is lost: write a file's path")),
-        Some(path) if !path.is_empty() && !path.contains(['?', '\0']) => {
-            Ok(DatabaseSettings { path: path.into() })
-        }
-        _ => Err(entry.wrong("write \"sqlite:\" and the path of a file, without options")),
-    }
+    let (database, password): (Database, _) = (database?, password.ok()?);
+    Some(match password {
+        Some(password) => database.with_password(password.expose()),
+        None => database,
+    })
 }
 
 fn log(log: &Table<'_>, notes: &mut Notes) -> Option<LogSettings> {

@@ -51,7 +51,7 @@ fn check(cases: &[Case<'_>]) {
 #[test]
 fn the_defaults() {
     let settings = load(None, []).unwrap();
-    assert_eq!(settings.database.path, Path::new("nightrun.db"));
+    assert_eq!(settings.database.path(), Some(Path::new("nightrun.db")));
     assert_eq!(settings.broker.client_id, "nightrun");
     let BrokerKind::Embedded { listen, tls: None, users_file: None } = settings.broker.kind else {
         panic!("not embedded, or more")

@@ -6,6 +6,7 @@ use serde_json::json;
 use sqlx::FromRow;
 
 use super::cases::{CaseKey, read_keys};
+use super::sql::{Statement, sql};
 use super::{Db, StoreError, at, night_text, read_night, read_word, rows};
 use crate::domain::alert::{Alert, AlertKind, Resolution};
 use crate::domain::calendar::Night;
@@ -52,7 +53,7 @@ pub async fn of_cases(
     db: &mut Db,
     keys: &BTreeSet<CaseKey>,
 ) -> Result<Vec<(CaseKey, StoredAlert)>, StoreError> {
-    let found: Vec<AlertRow> = sqlx::query_as(
+    let found: Vec<AlertRow> = sql(
         "SELECT a.contract, a.night, a.client_ref, a.visit_ref, a.carer_ref, a.kind, a.due_at, \
          a.raised_at, a.told, a.resolved_at, a.resolution, a.message \
          FROM json_each($1) k CROSS JOIN alert a WHERE a.contract = k.value->>'contract' \
@@ -152,8 +153,7 @@ pub async fn save(db: &mut Db, alerts: &[ToSave<'_>]) -> Result<(), StoreError> 
             "message": json!(message).to_string(),
         })
     });
-    sqlx::query(
-        "INSERT INTO alert (id, contract, night, client_ref, visit_ref, sender_kind, sender_ref, \
+    sql("INSERT INTO alert (id, contract, night, client_ref, visit_ref, sender_kind, sender_ref, \
          carer_ref, kind, due_at, raised_at, told, resolved_at, resolution, message) \
          SELECT value->>'id', value->>'contract', value->>'night', value->>'client', \
          value->>'visit', value->>'sender_kind', value->>'sender', value->>'carer', \
@@ -162,8 +162,7 @@ pub async fn save(db: &mut Db, alerts: &[ToSave<'_>]) -> Result<(), StoreError> 
          value->>'resolution', value->>'message' FROM json_each($1) WHERE true \
          ON CONFLICT (id) DO UPDATE SET carer_ref = excluded.carer_ref, \
          resolved_at = excluded.resolved_at, resolution = excluded.resolution, \
-         message = excluded.message",
-    )
+         message = excluded.message")
     .bind(rows(values))
     .execute(db)
     .await?;
@@ -181,12 +180,10 @@ pub async fn overdue_of(
     let keys = carers
         .iter()
         .map(|(contract, carer)| json!({"contract": contract.as_str(), "carer": carer.as_str()}));
-    let found = sqlx::query_as(
-        "SELECT DISTINCT a.contract, a.night, a.client_ref FROM json_each($1) k \
+    let found = sql("SELECT DISTINCT a.contract, a.night, a.client_ref FROM json_each($1) k \
          CROSS JOIN alert a WHERE a.contract = k.value->>'contract' AND a.kind = $2 \
          AND a.carer_ref = k.value->>'carer' AND a.resolved_at IS NULL \
-         AND a.client_ref IS NOT NULL",
-    )
+         AND a.client_ref IS NOT NULL")
     .bind(rows(keys))
     .bind(AlertKind::OverdueCheckout.as_str())
     .fetch_all(db)
@@ -213,11 +210,9 @@ pub async fn of_sender(db: &mut Db, key: &SenderKey) -> Result<Vec<Said>, StoreE
     let (kind, reference) = senders::words(&key.1);
     said(
         db,
-        sqlx::query_as(
-            "SELECT night, told, message FROM alert WHERE contract = $1 \
+        sql("SELECT night, told, message FROM alert WHERE contract = $1 \
              AND kind IN ('device_offline', 'sequence_gap') AND sender_kind = $2 \
-             AND sender_ref = $3 AND resolved_at IS NULL",
-        )
+             AND sender_ref = $3 AND resolved_at IS NULL")
         .bind(key.0.as_str())
         .bind(kind)
         .bind(reference),
@@ -236,10 +231,8 @@ pub async fn open_of_kind(
 ) -> Result<Vec<Said>, StoreError> {
     said(
         db,
-        sqlx::query_as(
-            "SELECT night, told, message FROM alert WHERE contract = $1 AND kind = $2 \
-             AND resolved_at IS NULL",
-        )
+        sql("SELECT night, told, message FROM alert WHERE contract = $1 AND kind = $2 \
+             AND resolved_at IS NULL")
         .bind(contract.as_str())
         .bind(kind.as_str()),
     )
@@ -257,10 +250,8 @@ pub async fn no_plan(
 ) -> Result<Vec<Said>, StoreError> {
     said(
         db,
-        sqlx::query_as(
-            "SELECT night, told, message FROM alert WHERE contract = $1 AND kind = $2 \
-             AND night >= $3",
-        )
+        sql("SELECT night, told, message FROM alert WHERE contract = $1 AND kind = $2 \
+             AND night >= $3")
         .bind(contract.as_str())
         .bind(AlertKind::NoPlan.as_str())
         .bind(night_text(from)),
@@ -270,10 +261,7 @@ pub async fn no_plan(
 
 type SaidRow = (String, i64, String);
 
-async fn said(
-    db: &mut Db,
-    query: sqlx::query::QueryAs<'_, sqlx::Sqlite, SaidRow, sqlx::sqlite::SqliteArguments>,
-) -> Result<Vec<Said>, StoreError> {
+async fn said(db: &mut Db, query: Statement) -> Result<Vec<Said>, StoreError> {
     let found: Vec<SaidRow> = query.fetch_all(db).await?;
     found
         .into_iter()

@@ -4,6 +4,7 @@
 use sqlx::FromRow;
 
 use super::alerts::read_message;
+use super::sql::sql;
 use super::{Db, StoreError, at};
 use crate::domain::instant::Instant;
 use crate::domain::refs::{ContractId, EventId};
@@ -24,10 +25,8 @@ pub async fn received(
     contract: &ContractId,
     prefix: &str,
 ) -> Result<Vec<(EventId, Instant)>, StoreError> {
-    let found: Vec<(String, i64)> = sqlx::query_as(
-        "SELECT event_id, received_at FROM event \
-         WHERE contract = $1 AND carer_ref >= $2 AND carer_ref < $3",
-    )
+    let found: Vec<(String, i64)> = sql("SELECT event_id, received_at FROM event \
+         WHERE contract = $1 AND carer_ref >= $2 AND carer_ref < $3")
     .bind(contract.as_str())
     .bind(prefix)
     .bind(behind(prefix))
@@ -47,7 +46,7 @@ pub async fn received(
 /// # Errors
 /// When the database fails.
 pub async fn planned(db: &mut Db, contract: &ContractId, prefix: &str) -> Result<i64, StoreError> {
-    let (count,) = sqlx::query_as(
+    let (count,) = sql(
         "SELECT COUNT(DISTINCT v.visit_ref) FROM planned_visit v JOIN import i ON i.id = v.import_id \
          WHERE v.contract = $1 AND v.visit_ref >= $2 AND v.visit_ref < $3 AND i.seq IS NOT NULL",
     )
@@ -84,16 +83,15 @@ pub async fn alerts(
     contract: &ContractId,
     prefix: &str,
 ) -> Result<Vec<Raised>, StoreError> {
-    let found: Vec<AlertRow> = sqlx::query_as(
-        "SELECT told, resolved_at, message FROM alert WHERE contract = $1 \
+    let found: Vec<AlertRow> =
+        sql("SELECT told, resolved_at, message FROM alert WHERE contract = $1 \
          AND COALESCE(client_ref, sender_ref) >= $2 AND COALESCE(client_ref, sender_ref) < $3 \
-         ORDER BY id",
-    )
-    .bind(contract.as_str())
-    .bind(prefix)
-    .bind(behind(prefix))
-    .fetch_all(db)
-    .await?;
+         ORDER BY id")
+        .bind(contract.as_str())
+        .bind(prefix)
+        .bind(behind(prefix))
+        .fetch_all(db)
+        .await?;
     found
         .into_iter()
         .map(|row| {
@@ -135,13 +133,11 @@ pub async fn unsettled(
     prefix: &str,
     now: Instant,
 ) -> Result<Unsettled, StoreError> {
-    Ok(sqlx::query_as(
-        "SELECT \
+    Ok(sql("SELECT \
          (SELECT COUNT(*) FROM import WHERE seq IS NOT NULL AND applied_at IS NULL) AS imports, \
          (SELECT COUNT(*) FROM night WHERE contract = $1 AND client_ref >= $2 \
           AND client_ref < $3 AND due_at <= $4) AS nights, \
-         (SELECT COUNT(*) FROM outbox) AS outbox",
-    )
+         (SELECT COUNT(*) FROM outbox) AS outbox")
     .bind(contract.as_str())
     .bind(prefix)
     .bind(behind(prefix))

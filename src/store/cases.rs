@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{Db, StoreError, contract_rows, night_text, read_night, rows};
+use super::sql::{Statement, either, sql};
+use super::{Db, StoreError, contract_rows, hold, night_text, read_night, rows};
 use crate::domain::calendar::Night;
 use crate::domain::instant::Instant;
 use crate::domain::refs::{ClientRef, ContractId};
@@ -46,6 +47,17 @@ pub(super) fn read_keys(
         .collect()
 }
 
+macro_rules! due {
+    ($hold:literal) => {
+        concat!(
+            "SELECT n.contract, n.night, n.client_ref FROM night n WHERE n.due_at <= $1 \
+             AND EXISTS (SELECT 1 FROM json_each($3) k WHERE k.value->>'contract' = n.contract) \
+             ORDER BY n.due_at DESC LIMIT $2 ",
+            $hold
+        )
+    };
+}
+
 /// The client nights of these contracts about which something is due by `now`, those that became due
 /// last first: an old backlog does not hold up what happens now.
 ///
@@ -57,36 +69,60 @@ pub async fn due(
     now: Instant,
     most: i64,
 ) -> Result<BTreeSet<CaseKey>, StoreError> {
-    // Not by IN: that would read all nights of these contracts, and not what is due.
-    let found = sqlx::query_as(
-        "SELECT n.contract, n.night, n.client_ref FROM night n WHERE n.due_at <= $1 \
-         AND EXISTS (SELECT 1 FROM json_each($3) k WHERE k.value->>'contract' = n.contract) \
-         ORDER BY n.due_at DESC LIMIT $2",
-    )
-    .bind(now.timestamp_micros())
-    .bind(most)
-    .bind(contract_rows(of))
-    .fetch_all(db)
-    .await?;
+    // Not by IN: that would read all nights of these contracts, and not what is due. What another
+    // daemon has in hand, it looks at.
+    let found = either(due!(""), due!("FOR UPDATE OF n SKIP LOCKED"))
+        .bind(now.timestamp_micros())
+        .bind(most)
+        .bind(contract_rows(of))
+        .fetch_all(db)
+        .await?;
     read_keys(found)
 }
 
-/// When something about these client nights is due next.
+macro_rules! due_at {
+    ($hold:literal) => {
+        concat!(
+            "SELECT n.contract, n.night, n.client_ref, n.due_at FROM json_each($1) k \
+             CROSS JOIN night n WHERE n.contract = k.value->>'contract' \
+             AND n.night = k.value->>'night' AND n.client_ref = k.value->>'client' ",
+            $hold
+        )
+    };
+}
+
+/// When something about these client nights is due next. Where other daemons may write, no other has
+/// these nights in hand until the transaction ends, also those that have no row yet.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn due_at(
     db: &mut Db,
     keys: &BTreeSet<CaseKey>,
-) -> Result<BTreeMap<CaseKey, i64>, StoreError> {
-    let found: Vec<(String, String, String, i64)> = sqlx::query_as(
-        "SELECT n.contract, n.night, n.client_ref, n.due_at FROM json_each($1) k \
-         CROSS JOIN night n WHERE n.contract = k.value->>'contract' AND n.night = k.value->>'night' \
-         AND n.client_ref = k.value->>'client' AND n.due_at IS NOT NULL",
-    )
-    .bind(rows(keys.iter().map(CaseKey::to_json)))
-    .fetch_all(db)
-    .await?;
+) -> Result<BTreeMap<CaseKey, Option<i64>>, StoreError> {
+    if !db.must_hold() {
+        return read_due(sql(due_at!("")), db, keys).await;
+    }
+    let hold = || sql(due_at!("ORDER BY n.contract, n.night, n.client_ref FOR UPDATE OF n"));
+    let mut found = read_due(hold(), db, keys).await?;
+    let new: BTreeSet<CaseKey> =
+        keys.iter().filter(|key| !found.contains_key(key)).cloned().collect();
+    if !new.is_empty() {
+        let name = |key: &CaseKey| format!("{}/{}/{}", key.contract, key.night, key.client);
+        hold::names(db, rows(new.iter().map(name))).await?;
+        // Whoever held a name before may have made the row.
+        found.extend(read_due(hold(), db, &new).await?);
+    }
+    Ok(found)
+}
+
+async fn read_due(
+    statement: Statement,
+    db: &mut Db,
+    keys: &BTreeSet<CaseKey>,
+) -> Result<BTreeMap<CaseKey, Option<i64>>, StoreError> {
+    let found: Vec<(String, String, String, Option<i64>)> =
+        statement.bind(rows(keys.iter().map(CaseKey::to_json))).fetch_all(db).await?;
     found
         .into_iter()
         .map(|(contract, night, client, due_at)| {
@@ -112,12 +148,10 @@ pub async fn set_due(
     db: &mut Db,
     due: impl IntoIterator<Item = (&CaseKey, Option<Instant>)>,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO night (contract, night, client_ref, due_at) \
+    sql("INSERT INTO night (contract, night, client_ref, due_at) \
          SELECT value->>'contract', value->>'night', value->>'client', \
          CAST(value->>'due' AS BIGINT) FROM json_each($1) WHERE true \
-         ON CONFLICT (contract, client_ref, night) DO UPDATE SET due_at = excluded.due_at",
-    )
+         ON CONFLICT (contract, client_ref, night) DO UPDATE SET due_at = excluded.due_at")
     .bind(with_due(due))
     .execute(db)
     .await?;
@@ -133,12 +167,10 @@ pub async fn arm(
     due: &BTreeMap<CaseKey, Instant>,
     now: Instant,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO night (contract, night, client_ref, due_at) \
+    sql("INSERT INTO night (contract, night, client_ref, due_at) \
          SELECT value->>'contract', value->>'night', value->>'client', \
          CAST(value->>'due' AS BIGINT) FROM json_each($1) WHERE true \
-         ON CONFLICT (contract, client_ref, night) DO UPDATE SET due_at = $2",
-    )
+         ON CONFLICT (contract, client_ref, night) DO UPDATE SET due_at = $2")
     .bind(with_due(due.iter().map(|(key, at)| (key, Some(*at)))))
     .bind(now.timestamp_micros())
     .execute(db)
@@ -156,7 +188,7 @@ pub async fn arm_client(
     client: &ClientRef,
     now: Instant,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE night SET due_at = $3 WHERE contract = $1 AND client_ref = $2")
+    sql("UPDATE night SET due_at = $3 WHERE contract = $1 AND client_ref = $2")
         .bind(contract.as_str())
         .bind(client.as_str())
         .bind(now.timestamp_micros())
@@ -170,7 +202,7 @@ pub async fn arm_client(
 /// # Errors
 /// When the database fails.
 pub async fn arm_from(db: &mut Db, night: Night, now: Instant) -> Result<(), StoreError> {
-    sqlx::query("UPDATE night SET due_at = $2 WHERE night >= $1")
+    sql("UPDATE night SET due_at = $2 WHERE night >= $1")
         .bind(night_text(night))
         .bind(now.timestamp_micros())
         .execute(db)

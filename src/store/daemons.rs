@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::sql::sql;
 use super::{Db, StoreError, at};
 use crate::domain::instant::Instant;
 use crate::domain::refs::ContractId;
@@ -11,10 +12,8 @@ use crate::domain::refs::ContractId;
 /// # Errors
 /// When the database fails.
 pub async fn alive(db: &mut Db, instance: &str, now: Instant) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO daemon (instance, alive_at) VALUES ($1, $2) \
-         ON CONFLICT (instance) DO UPDATE SET alive_at = excluded.alive_at",
-    )
+    sql("INSERT INTO daemon (instance, alive_at) VALUES ($1, $2) \
+         ON CONFLICT (instance) DO UPDATE SET alive_at = excluded.alive_at")
     .bind(instance)
     .bind(now.timestamp_micros())
     .execute(db)
@@ -27,20 +26,51 @@ pub async fn alive(db: &mut Db, instance: &str, now: Instant) -> Result<(), Stor
 /// # Errors
 /// When the database fails.
 pub async fn had_session(db: &mut Db, instance: &str, now: Instant) -> Result<bool, StoreError> {
-    let before: Option<i64> =
-        sqlx::query_scalar("SELECT had_session FROM daemon WHERE instance = $1")
-            .bind(instance)
-            .fetch_optional(&mut *db)
-            .await?;
-    sqlx::query(
-        "INSERT INTO daemon (instance, alive_at, had_session) VALUES ($1, $2, 1) \
-         ON CONFLICT (instance) DO UPDATE SET had_session = 1",
-    )
+    let before: Option<(i64,)> = sql("SELECT had_session FROM daemon WHERE instance = $1")
+        .bind(instance)
+        .fetch_optional(db)
+        .await?;
+    sql("INSERT INTO daemon (instance, alive_at, had_session) VALUES ($1, $2, 1) \
+         ON CONFLICT (instance) DO UPDATE SET had_session = 1")
     .bind(instance)
     .bind(now.timestamp_micros())
     .execute(db)
     .await?;
-    Ok(before == Some(1))
+    Ok(before == Some((1,)))
+}
+
+/// Writes down which batch of messages is written with it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn mark(
+    db: &mut Db,
+    instance: &str,
+    batch: &str,
+    now: Instant,
+) -> Result<(), StoreError> {
+    sql("INSERT INTO daemon (instance, alive_at, batch) VALUES ($1, $2, $3) \
+         ON CONFLICT (instance) DO UPDATE SET batch = excluded.batch")
+    .bind(instance)
+    .bind(now.timestamp_micros())
+    .bind(batch)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Whether that batch is the one that was written last.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_marked(db: &mut Db, instance: &str, batch: &str) -> Result<bool, StoreError> {
+    let found: Option<(i64,)> =
+        sql("SELECT had_session FROM daemon WHERE instance = $1 AND batch = $2")
+            .bind(instance)
+            .bind(batch)
+            .fetch_optional(db)
+            .await?;
+    Ok(found.is_some())
 }
 
 /// When a phone of each contract was heard last.
@@ -48,10 +78,9 @@ pub async fn had_session(db: &mut Db, instance: &str, now: Instant) -> Result<bo
 /// # Errors
 /// When the database fails.
 pub async fn phones_heard(db: &mut Db) -> Result<BTreeMap<ContractId, Instant>, StoreError> {
-    let found: Vec<(String, i64)> = sqlx::query_as(
-        "SELECT contract, max(heard_at) FROM sender WHERE kind = 'carer' GROUP BY contract",
-    )
-    .fetch_all(db)
-    .await?;
+    let found: Vec<(String, i64)> =
+        sql("SELECT contract, max(heard_at) FROM sender WHERE kind = 'carer' GROUP BY contract")
+            .fetch_all(db)
+            .await?;
     found.into_iter().map(|(contract, heard)| Ok((contract.parse()?, at(heard)))).collect()
 }

@@ -7,6 +7,7 @@ use sqlx::FromRow;
 
 use super::cases::{CaseKey, read_keys};
 use super::ledger::PageKey;
+use super::sql::sql;
 use super::{Db, StoreError, at, night_text, read_night, read_word, rows};
 use crate::domain::calendar::Night;
 use crate::domain::event::Event;
@@ -74,14 +75,12 @@ pub async fn insert(db: &mut Db, events: &[NewEvent<'_>]) -> Result<(), StoreErr
             "by": by,
         })
     });
-    sqlx::query(
-        "INSERT INTO event (contract, event_id, content, topic, payload, received_at, \
+    sql("INSERT INTO event (contract, event_id, content, topic, payload, received_at, \
          effective_at, carer_ref, names_visit, night, client_ref, placed_by) \
          SELECT value->>'contract', value->>'id', value->>'content', value->>'topic', \
          value->>'payload', CAST(value->>'received' AS BIGINT), \
          CAST(value->>'effective' AS BIGINT), value->>'carer', value->>'names', value->>'night', \
-         value->>'client', value->>'by' FROM json_each($1)",
-    )
+         value->>'client', value->>'by' FROM json_each($1)")
     .bind(rows(values))
     .execute(db)
     .await?;
@@ -133,14 +132,13 @@ pub async fn known(
     let keys = ids
         .iter()
         .map(|(contract, id)| json!({"contract": contract.as_str(), "id": id.to_string()}));
-    let found: Vec<KnownRow> = sqlx::query_as(
-        "SELECT e.contract, e.event_id, e.content, e.received_at, e.night, e.client_ref \
+    let found: Vec<KnownRow> =
+        sql("SELECT e.contract, e.event_id, e.content, e.received_at, e.night, e.client_ref \
          FROM json_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
-         AND e.event_id = k.value->>'id'",
-    )
-    .bind(rows(keys))
-    .fetch_all(db)
-    .await?;
+         AND e.event_id = k.value->>'id'")
+        .bind(rows(keys))
+        .fetch_all(db)
+        .await?;
     found
         .into_iter()
         .map(|row| {
@@ -163,13 +161,11 @@ pub async fn count_duplicates(
     ids: &[(ContractId, EventId)],
 ) -> Result<(), StoreError> {
     for (contract, id) in ids {
-        sqlx::query(
-            "UPDATE event SET duplicates = duplicates + 1 WHERE contract = $1 AND event_id = $2",
-        )
-        .bind(contract.as_str())
-        .bind(id.to_string())
-        .execute(&mut *db)
-        .await?;
+        sql("UPDATE event SET duplicates = duplicates + 1 WHERE contract = $1 AND event_id = $2")
+            .bind(contract.as_str())
+            .bind(id.to_string())
+            .execute(db)
+            .await?;
     }
     Ok(())
 }
@@ -235,7 +231,7 @@ fn read_all(found: Vec<EventRow>) -> Result<Vec<Recorded>, StoreError> {
 /// # Errors
 /// When the database fails.
 pub async fn of_cases(db: &mut Db, keys: &BTreeSet<CaseKey>) -> Result<Vec<Recorded>, StoreError> {
-    let found = sqlx::query_as(events!(
+    let found = sql(events!(
         "FROM json_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
          AND e.night = k.value->>'night' AND e.client_ref = k.value->>'client' ORDER BY e.id"
     ))
@@ -255,7 +251,7 @@ pub async fn of_nights(
     from: Night,
     to: Night,
 ) -> Result<Vec<Recorded>, StoreError> {
-    let found = sqlx::query_as(events!(
+    let found = sql(events!(
         "FROM event e WHERE e.contract = $1 AND e.night BETWEEN $2 AND $3 \
          AND e.client_ref <> '' ORDER BY e.id"
     ))
@@ -281,7 +277,7 @@ pub async fn naming(
     let keys = refs
         .iter()
         .map(|(contract, visit)| json!({"contract": contract.as_str(), "visit": visit.as_str()}));
-    let found = sqlx::query_as(events!(
+    let found = sql(events!(
         "FROM json_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
          AND e.names_visit = k.value->>'visit' ORDER BY e.id"
     ))
@@ -302,7 +298,7 @@ pub async fn loosely_placed(
     let keys = nights.iter().map(
         |(contract, night)| json!({"contract": contract.as_str(), "night": night_text(*night)}),
     );
-    let found = sqlx::query_as(events!(
+    let found = sql(events!(
         "FROM json_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
          AND e.night = k.value->>'night' AND e.placed_by IN ('unplaced', 'position') ORDER BY e.id"
     ))
@@ -326,7 +322,7 @@ pub async fn to_place_anew(
     let keys = from.iter().map(|(contract, from)| {
         json!({"contract": contract.as_str(), "from": from.map(night_text).unwrap_or_default()})
     });
-    let found = sqlx::query_as(events!(
+    let found = sql(events!(
         "FROM json_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
          AND e.night >= k.value->>'from' AND e.id > $2 AND e.placed_by <> 'client' \
          ORDER BY e.id LIMIT $3"
@@ -350,7 +346,7 @@ pub async fn replace(
     own_night: Night,
 ) -> Result<(), StoreError> {
     let (night, client, by) = placed(place, own_night);
-    sqlx::query("UPDATE event SET night = $2, client_ref = $3, placed_by = $4 WHERE id = $1")
+    sql("UPDATE event SET night = $2, client_ref = $3, placed_by = $4 WHERE id = $1")
         .bind(id)
         .bind(night)
         .bind(client)
@@ -378,15 +374,14 @@ pub async fn seen(
             "after": after.timestamp_micros(),
         })
     });
-    let found: Vec<(String, String, i64, String)> = sqlx::query_as(
-        "SELECT e.contract, e.carer_ref, e.effective_at, e.client_ref FROM json_each($1) k \
+    let found: Vec<(String, String, i64, String)> =
+        sql("SELECT e.contract, e.carer_ref, e.effective_at, e.client_ref FROM json_each($1) k \
          CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
          AND e.carer_ref = k.value->>'carer' \
-         AND e.effective_at > CAST(k.value->>'after' AS BIGINT) AND e.client_ref <> ''",
-    )
-    .bind(rows(keys))
-    .fetch_all(db)
-    .await?;
+         AND e.effective_at > CAST(k.value->>'after' AS BIGINT) AND e.client_ref <> ''")
+        .bind(rows(keys))
+        .fetch_all(db)
+        .await?;
     found
         .into_iter()
         .map(|(contract, carer, effective_at, client)| {
@@ -414,13 +409,11 @@ pub async fn nights_before(
             "client": client.as_ref().map(ClientRef::as_str),
         })
     });
-    let found = sqlx::query_as(
-        "SELECT DISTINCT e.contract, e.night, e.client_ref FROM json_each($1) k \
+    let found = sql("SELECT DISTINCT e.contract, e.night, e.client_ref FROM json_each($1) k \
          CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
          AND e.carer_ref = k.value->>'carer' \
          AND e.effective_at < CAST(k.value->>'before' AS BIGINT) AND e.client_ref <> '' \
-         AND (k.value->>'client' IS NULL OR e.client_ref = k.value->>'client')",
-    )
+         AND (k.value->>'client' IS NULL OR e.client_ref = k.value->>'client')")
     .bind(rows(keys))
     .fetch_all(db)
     .await?;
@@ -459,25 +452,22 @@ pub async fn reject(
     (contract, night): &PageKey,
 ) -> Result<(), StoreError> {
     let kept = &message.payload[..message.payload.len().min(KEPT_BYTES_MAX)];
-    let id: i64 = sqlx::query_scalar(
-        "INSERT INTO rejected (topic, payload_sha256, code, detail, payload, event_id, \
+    let (id,): (i64,) =
+        sql("INSERT INTO rejected (topic, payload_sha256, code, detail, payload, event_id, \
          received_at) VALUES ($1, $2, $3, $4, $5, $6, $7) \
          ON CONFLICT (topic, payload_sha256, code) DO UPDATE SET times = rejected.times + 1 \
-         RETURNING id",
-    )
-    .bind(message.topic)
-    .bind(&message.sha256)
-    .bind(message.code)
-    .bind(message.detail)
-    .bind(kept)
-    .bind(message.event_id.map(|id| id.to_string()))
-    .bind(message.received_at.timestamp_micros())
-    .fetch_one(&mut *db)
-    .await?;
-    sqlx::query(
-        "INSERT INTO rejected_night (rejected_id, contract, night, times) VALUES ($1, $2, $3, 1) \
-         ON CONFLICT (rejected_id, contract, night) DO UPDATE SET times = rejected_night.times + 1",
-    )
+         RETURNING id")
+        .bind(message.topic)
+        .bind(&message.sha256)
+        .bind(message.code)
+        .bind(message.detail)
+        .bind(kept)
+        .bind(message.event_id.map(|id| id.to_string()))
+        .bind(message.received_at.timestamp_micros())
+        .fetch_one(db)
+        .await?;
+    sql("INSERT INTO rejected_night (rejected_id, contract, night, times) VALUES ($1, $2, $3, 1) \
+         ON CONFLICT (rejected_id, contract, night) DO UPDATE SET times = rejected_night.times + 1")
     .bind(id)
     .bind(contract.as_ref().map_or("", ContractId::as_str))
     .bind(night_text(*night))

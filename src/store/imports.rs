@@ -2,6 +2,8 @@
 
 use sqlx::FromRow;
 
+use super::hold::Whole;
+use super::sql::sql;
 use super::{Db, StoreError, read_night};
 use crate::domain::calendar::Night;
 use crate::domain::instant::Instant;
@@ -24,26 +26,24 @@ pub struct Staging {
 /// # Errors
 /// When the database fails.
 pub async fn begin(db: &mut Db, kind: &str, now: Instant) -> Result<Staging, StoreError> {
-    let abandoned: Vec<(i64,)> =
-        sqlx::query_as("SELECT id FROM import WHERE seq IS NULL AND started_at < $1")
-            .bind((now - ABANDONED_AFTER).timestamp_micros())
-            .fetch_all(&mut *db)
-            .await?;
+    let abandoned: Vec<(i64,)> = sql("SELECT id FROM import WHERE seq IS NULL AND started_at < $1")
+        .bind((now - ABANDONED_AFTER).timestamp_micros())
+        .fetch_all(db)
+        .await?;
     for (id,) in abandoned {
         discard(db, id).await?;
     }
     let base = latest(db).await?;
-    let (id,) =
-        sqlx::query_as("INSERT INTO import (kind, started_at) VALUES ($1, $2) RETURNING id")
-            .bind(kind)
-            .bind(now.timestamp_micros())
-            .fetch_one(db)
-            .await?;
+    let (id,) = sql("INSERT INTO import (kind, started_at) VALUES ($1, $2) RETURNING id")
+        .bind(kind)
+        .bind(now.timestamp_micros())
+        .fetch_one(db)
+        .await?;
     Ok(Staging { id, base })
 }
 
 async fn latest(db: &mut Db) -> Result<i64, StoreError> {
-    let (seq,) = sqlx::query_as("SELECT COALESCE(MAX(seq), 0) FROM import").fetch_one(db).await?;
+    let (seq,) = sql("SELECT COALESCE(MAX(seq), 0) FROM import").fetch_one(db).await?;
     Ok(seq)
 }
 
@@ -57,7 +57,7 @@ pub async fn discard(db: &mut Db, id: i64) -> Result<(), StoreError> {
         "DELETE FROM register_row WHERE import_id = $1",
         "DELETE FROM import WHERE id = $1 AND seq IS NULL",
     ] {
-        sqlx::query(statement).bind(id).execute(&mut *db).await?;
+        sql(statement).bind(id).execute(db).await?;
     }
     Ok(())
 }
@@ -68,10 +68,12 @@ pub async fn discard(db: &mut Db, id: i64) -> Result<(), StoreError> {
 /// # Errors
 /// When the database fails.
 pub async fn commit(db: &mut Db, staging: Staging, now: Instant) -> Result<bool, StoreError> {
+    // Who places events by the plan as it was has finished before, and others wait.
+    Whole::Plan.take(db).await?;
     if latest(db).await? != staging.base {
         return Ok(false);
     }
-    sqlx::query("UPDATE import SET seq = $2, committed_at = $3 WHERE id = $1")
+    sql("UPDATE import SET seq = $2, committed_at = $3 WHERE id = $1")
         .bind(staging.id)
         .bind(staging.base + 1)
         .bind(now.timestamp_micros())
@@ -96,10 +98,8 @@ pub struct ToApply {
 /// # Errors
 /// When the database fails.
 pub async fn to_apply(db: &mut Db) -> Result<Option<ToApply>, StoreError> {
-    Ok(sqlx::query_as(
-        "SELECT id, kind, applied_to FROM import \
-         WHERE seq IS NOT NULL AND applied_at IS NULL ORDER BY seq LIMIT 1",
-    )
+    Ok(sql("SELECT id, kind, applied_to FROM import \
+         WHERE seq IS NOT NULL AND applied_at IS NULL ORDER BY seq LIMIT 1")
     .fetch_optional(db)
     .await?)
 }
@@ -114,7 +114,7 @@ pub async fn applied(
     applied_to: i64,
     finished_at: Option<Instant>,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE import SET applied_to = $2, applied_at = $3 WHERE id = $1")
+    sql("UPDATE import SET applied_to = $2, applied_at = $3 WHERE id = $1")
         .bind(id)
         .bind(applied_to)
         .bind(finished_at.map(|at| at.timestamp_micros()))
@@ -133,15 +133,14 @@ pub async fn visits(
     after: i64,
     most: i64,
 ) -> Result<Vec<(i64, ContractId, VisitRef)>, StoreError> {
-    let found: Vec<(i64, String, String)> = sqlx::query_as(
-        "SELECT id, contract, visit_ref FROM planned_visit WHERE import_id = $1 AND id > $2 \
-         ORDER BY id LIMIT $3",
-    )
-    .bind(id)
-    .bind(after)
-    .bind(most)
-    .fetch_all(db)
-    .await?;
+    let found: Vec<(i64, String, String)> =
+        sql("SELECT id, contract, visit_ref FROM planned_visit WHERE import_id = $1 AND id > $2 \
+         ORDER BY id LIMIT $3")
+        .bind(id)
+        .bind(after)
+        .bind(most)
+        .fetch_all(db)
+        .await?;
     found
         .into_iter()
         .map(|(id, contract, visit)| Ok((id, contract.parse()?, visit.parse()?)))
@@ -157,11 +156,9 @@ pub async fn placing_from(
     db: &mut Db,
     id: i64,
 ) -> Result<Vec<(ContractId, Option<Night>)>, StoreError> {
-    let found: Vec<(String, String)> = sqlx::query_as(
-        "SELECT contract, MIN(held_from) FROM register_row \
+    let found: Vec<(String, String)> = sql("SELECT contract, MIN(held_from) FROM register_row \
          WHERE import_id = $1 AND kind IN ('client', 'device', 'tag') \
-         GROUP BY contract ORDER BY contract",
-    )
+         GROUP BY contract ORDER BY contract")
     .bind(id)
     .fetch_all(db)
     .await?;
@@ -179,10 +176,8 @@ pub async fn register_clients(
     db: &mut Db,
     id: i64,
 ) -> Result<Vec<(ContractId, ClientRef)>, StoreError> {
-    let found: Vec<(String, String)> = sqlx::query_as(
-        "SELECT DISTINCT contract, ref FROM register_row \
-         WHERE import_id = $1 AND kind IN ('client', 'suspension')",
-    )
+    let found: Vec<(String, String)> = sql("SELECT DISTINCT contract, ref FROM register_row \
+         WHERE import_id = $1 AND kind IN ('client', 'suspension')")
     .bind(id)
     .fetch_all(db)
     .await?;

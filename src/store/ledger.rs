@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 use sqlx::FromRow;
 
+use super::sql::{either, sql};
 use super::{Db, StoreError, night_text, rows};
 use crate::domain::calendar::Night;
 use crate::domain::instant::Instant;
@@ -38,6 +39,41 @@ fn word(contract: Option<&ContractId>) -> &str {
     contract.map_or("", ContractId::as_str)
 }
 
+/// Each daemon counts for itself, under its own name.
+macro_rules! add_as {
+    ($counter:literal) => {
+        concat!(
+            "INSERT INTO ledger (contract, night, counter, received, accepted, duplicate, rejected, ",
+            "status) SELECT value->>'contract', value->>'night', ",
+            $counter,
+            ", CAST(value->>'received' AS BIGINT), CAST(value->>'accepted' AS BIGINT), \
+             CAST(value->>'duplicate' AS BIGINT), CAST(value->>'rejected' AS BIGINT), \
+             CAST(value->>'status' AS BIGINT) FROM json_each($1) WHERE true \
+             ON CONFLICT (contract, night, counter) DO UPDATE SET \
+             received = ledger.received + excluded.received, \
+             accepted = ledger.accepted + excluded.accepted, \
+             duplicate = ledger.duplicate + excluded.duplicate, \
+             rejected = ledger.rejected + excluded.rejected, \
+             status = ledger.status + excluded.status"
+        )
+    };
+}
+
+/// The counts of a page, of all daemons.
+macro_rules! counts {
+    ($of:literal) => {
+        concat!(
+            "SELECT CAST(COALESCE(SUM(received), 0) AS BIGINT) AS received, \
+             CAST(COALESCE(SUM(accepted), 0) AS BIGINT) AS accepted, \
+             CAST(COALESCE(SUM(duplicate), 0) AS BIGINT) AS duplicate, \
+             CAST(COALESCE(SUM(rejected), 0) AS BIGINT) AS rejected, \
+             CAST(COALESCE(SUM(status), 0) AS BIGINT) AS status, \
+             CAST(COALESCE(SUM(alerts), 0) AS BIGINT) AS alerts FROM ledger WHERE ",
+            $of
+        )
+    };
+}
+
 /// Adds what has arrived to what was counted before.
 ///
 /// # Errors
@@ -57,21 +93,10 @@ pub async fn add(db: &mut Db, pages: &Pages) -> Result<(), StoreError> {
             "status": page.status,
         })
     });
-    sqlx::query(
-        "INSERT INTO ledger (contract, night, received, accepted, duplicate, rejected, status) \
-         SELECT value->>'contract', value->>'night', CAST(value->>'received' AS BIGINT), \
-         CAST(value->>'accepted' AS BIGINT), CAST(value->>'duplicate' AS BIGINT), \
-         CAST(value->>'rejected' AS BIGINT), CAST(value->>'status' AS BIGINT) \
-         FROM json_each($1) WHERE true ON CONFLICT (contract, night) DO UPDATE SET \
-         received = ledger.received + excluded.received, \
-         accepted = ledger.accepted + excluded.accepted, \
-         duplicate = ledger.duplicate + excluded.duplicate, \
-         rejected = ledger.rejected + excluded.rejected, \
-         status = ledger.status + excluded.status",
-    )
-    .bind(rows(values))
-    .execute(db)
-    .await?;
+    either(add_as!("''"), add_as!("current_setting('application_name')"))
+        .bind(rows(values))
+        .execute(db)
+        .await?;
     Ok(())
 }
 
@@ -80,7 +105,7 @@ pub async fn add(db: &mut Db, pages: &Pages) -> Result<(), StoreError> {
 /// # Errors
 /// When the database fails.
 pub async fn fix_moment(db: &mut Db) -> Result<(), StoreError> {
-    sqlx::query("SELECT contract FROM ledger LIMIT 1").fetch_optional(db).await?;
+    sql("SELECT contract FROM ledger LIMIT 1").execute(db).await?;
     Ok(())
 }
 
@@ -93,15 +118,11 @@ pub async fn page(
     contract: Option<&ContractId>,
     night: Night,
 ) -> Result<Page, StoreError> {
-    let found = sqlx::query_as(
-        "SELECT received, accepted, duplicate, rejected, status, alerts FROM ledger \
-         WHERE contract = $1 AND night = $2",
-    )
-    .bind(word(contract))
-    .bind(night_text(night))
-    .fetch_optional(db)
-    .await?;
-    Ok(found.unwrap_or_default())
+    sql(counts!("contract = $1 AND night = $2"))
+        .bind(word(contract))
+        .bind(night_text(night))
+        .fetch_one(db)
+        .await
 }
 
 /// What was counted for all nights of a contract.
@@ -109,18 +130,7 @@ pub async fn page(
 /// # Errors
 /// When the database fails.
 pub async fn all_nights(db: &mut Db, contract: Option<&ContractId>) -> Result<Page, StoreError> {
-    let sums = sqlx::query_as(
-        "SELECT CAST(COALESCE(SUM(received), 0) AS BIGINT) AS received, \
-         CAST(COALESCE(SUM(accepted), 0) AS BIGINT) AS accepted, \
-         CAST(COALESCE(SUM(duplicate), 0) AS BIGINT) AS duplicate, \
-         CAST(COALESCE(SUM(rejected), 0) AS BIGINT) AS rejected, \
-         CAST(COALESCE(SUM(status), 0) AS BIGINT) AS status, \
-         CAST(COALESCE(SUM(alerts), 0) AS BIGINT) AS alerts FROM ledger WHERE contract = $1",
-    )
-    .bind(word(contract))
-    .fetch_one(db)
-    .await?;
-    Ok(sums)
+    sql(counts!("contract = $1")).bind(word(contract)).fetch_one(db).await
 }
 
 /// An event's row, as it is.
@@ -152,18 +162,17 @@ pub async fn events(
     night: Night,
     (from, to): (Instant, Instant),
 ) -> Result<Vec<EventRow>, StoreError> {
-    let found = sqlx::query_as(
-        "SELECT id, event_id, content, topic, payload, received_at, effective_at, carer_ref, \
+    let found =
+        sql("SELECT id, event_id, content, topic, payload, received_at, effective_at, carer_ref, \
          names_visit, night, client_ref, placed_by, duplicates FROM event WHERE id IN (\
          SELECT id FROM event WHERE contract = $1 AND effective_at >= $2 AND effective_at < $3 \
-         UNION SELECT id FROM event WHERE contract = $1 AND night = $4) ORDER BY id",
-    )
-    .bind(contract.as_str())
-    .bind(from.timestamp_micros())
-    .bind(to.timestamp_micros())
-    .bind(night_text(night))
-    .fetch_all(db)
-    .await?;
+         UNION SELECT id FROM event WHERE contract = $1 AND night = $4) ORDER BY id")
+        .bind(contract.as_str())
+        .bind(from.timestamp_micros())
+        .bind(to.timestamp_micros())
+        .bind(night_text(night))
+        .fetch_all(db)
+        .await?;
     Ok(found)
 }
 
@@ -194,17 +203,16 @@ pub async fn rejected(
     contract: Option<&ContractId>,
     night: Night,
 ) -> Result<Vec<RejectedRow>, StoreError> {
-    let found = sqlx::query_as(
-        "SELECT n.rejected_id, n.times AS in_night, (SELECT CAST(SUM(m.times) AS BIGINT) \
+    let found =
+        sql("SELECT n.rejected_id, n.times AS in_night, (SELECT CAST(SUM(m.times) AS BIGINT) \
          FROM rejected_night m WHERE m.rejected_id = n.rejected_id) AS in_all, r.topic, \
          r.payload_sha256, r.code, r.payload, r.event_id, r.received_at, r.times \
          FROM rejected_night n LEFT JOIN rejected r ON r.id = n.rejected_id \
-         WHERE n.contract = $1 AND n.night = $2 ORDER BY n.rejected_id",
-    )
-    .bind(word(contract))
-    .bind(night_text(night))
-    .fetch_all(db)
-    .await?;
+         WHERE n.contract = $1 AND n.night = $2 ORDER BY n.rejected_id")
+        .bind(word(contract))
+        .bind(night_text(night))
+        .fetch_all(db)
+        .await?;
     Ok(found)
 }
 
@@ -235,15 +243,14 @@ pub async fn alerts(
     contract: &ContractId,
     night: Night,
 ) -> Result<Vec<AlertRow>, StoreError> {
-    let found = sqlx::query_as(
-        "SELECT id, client_ref, visit_ref, sender_kind, sender_ref, carer_ref, kind, due_at, \
+    let found =
+        sql("SELECT id, client_ref, visit_ref, sender_kind, sender_ref, carer_ref, kind, due_at, \
          raised_at, resolved_at, resolution, message FROM alert \
-         WHERE contract = $1 AND night = $2 ORDER BY raised_at, id",
-    )
-    .bind(contract.as_str())
-    .bind(night_text(night))
-    .fetch_all(db)
-    .await?;
+         WHERE contract = $1 AND night = $2 ORDER BY raised_at, id")
+        .bind(contract.as_str())
+        .bind(night_text(night))
+        .fetch_all(db)
+        .await?;
     Ok(found)
 }
 
@@ -256,11 +263,9 @@ pub async fn open_of_senders(
     db: &mut Db,
     contract: &ContractId,
 ) -> Result<Vec<(String, String, String, String)>, StoreError> {
-    let found = sqlx::query_as(
-        "SELECT sender_kind, sender_ref, kind, night FROM alert \
+    let found = sql("SELECT sender_kind, sender_ref, kind, night FROM alert \
          WHERE contract = $1 AND sender_kind IS NOT NULL AND resolved_at IS NULL \
-         ORDER BY sender_kind, sender_ref, kind",
-    )
+         ORDER BY sender_kind, sender_ref, kind")
     .bind(contract.as_str())
     .fetch_all(db)
     .await?;
@@ -276,12 +281,14 @@ pub async fn receipts_waiting(
     contract: &ContractId,
 ) -> Result<BTreeSet<EventId>, StoreError> {
     let stem = format!("nightrun/v1/{contract}/");
-    let found: Vec<Option<String>> = sqlx::query_scalar(
-        "SELECT payload->>'event_id' FROM outbox \
-         WHERE substr(topic, 1, length($1)) = $1 AND topic LIKE '%/receipt'",
-    )
+    let found: Vec<(String,)> = sql("SELECT payload FROM outbox \
+         WHERE substr(topic, 1, length($1)) = $1 AND topic LIKE '%/receipt'")
     .bind(stem)
     .fetch_all(db)
     .await?;
-    Ok(found.into_iter().flatten().filter_map(|id| id.parse().ok()).collect())
+    let id = |payload: &str| -> Option<EventId> {
+        let receipt: serde_json::Value = serde_json::from_str(payload).ok()?;
+        receipt["event_id"].as_str()?.parse().ok()
+    };
+    Ok(found.iter().filter_map(|(payload,)| id(payload)).collect())
 }

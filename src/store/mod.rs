@@ -1,16 +1,18 @@
 //! The database: the only SQL there is.
 //!
-//! One writer, so that a batch is one transaction and nothing waits for a lock inside it; readers
-//! beside it see the last commit. Commits are on the disk when they return (write-ahead log, full
-//! synchronisation). Statements are written so that PostgreSQL takes the same text: sets of rows go
-//! in as one JSON array, read by `json_each($1)` and `value->>'name'`, which both engines can have.
-//! `CROSS JOIN` fixes the order of the loops in SQLite: the few keys first. Decides nothing.
+//! A SQLite file has one writer, so that a batch is one transaction and nothing waits for a lock
+//! inside it; readers beside it see the last commit. In PostgreSQL several daemons may write: what
+//! one reads to change it, it holds ([`hold`]). Commits are on the disk when they return. Statements
+//! are one text for both engines wherever these agree ([`sql`]). `CROSS JOIN` fixes the order of the
+//! loops in SQLite: the few keys first. Decides nothing.
 
 pub mod alerts;
 pub mod audit;
 pub mod cases;
 pub mod daemons;
+pub mod database;
 pub mod evidence;
+pub mod hold;
 pub mod imports;
 pub mod ledger;
 pub mod lock;
@@ -18,19 +20,23 @@ pub mod outbox;
 pub mod plan;
 pub mod registers;
 pub mod senders;
+pub mod sql;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use sqlx::Connection;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Connection, Sqlite, SqliteConnection, Transaction};
 
 use crate::domain::calendar::Night;
 use crate::domain::instant::Instant;
 use crate::domain::refs::{BadReference, ContractId};
+pub use database::Database;
+pub use sql::Db;
 
 /// How long a statement waits for another program that has locked the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,24 +47,36 @@ const ROWS_AHEAD: usize = 1_024;
 /// Most connections that read at the same time.
 const READERS_MAX: u32 = 4;
 
+/// Most connections to PostgreSQL.
+const CONNECTIONS_MAX: u32 = 8;
+/// How long a connection to PostgreSQL may take to be had.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+/// How PostgreSQL treats each connection. Statements are prepared once, for few keys each; whoever
+/// is cut off in the middle of a transaction soon holds nothing any more.
+const OF_A_CONNECTION: [(&str, &str); 6] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("jit", "off"),
+    ("idle_in_transaction_session_timeout", "30s"),
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "2"),
+    ("tcp_keepalives_count", "3"),
+];
+
 /// Whether there are tables, and none in which nightrun notes its migrations.
 const STRANGE: &str = "SELECT count(*) > 0 AND sum(name = '_sqlx_migrations') = 0 FROM sqlite_master \
                        WHERE type = 'table'";
-
-/// A connection inside a transaction.
-pub type Db = SqliteConnection;
+const STRANGE_POSTGRES: &str = "SELECT count(*) > 0 AND \
+    count(*) FILTER (WHERE tablename = '_sqlx_migrations') = 0 \
+    FROM pg_tables WHERE schemaname = current_schema()";
 
 /// Why the database did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file cannot be opened.
-    #[error(
-        "cannot open the database {path}: {source}. See that the folder exists, may be written and \
-         has room, or set database.url"
-    )]
+    /// It cannot be opened.
+    #[error("cannot open the database {database}: {source}{advice}", advice = to_open(database, source))]
     Open {
-        /// The file.
-        path: PathBuf,
+        /// Which.
+        database: Database,
         /// What the database says.
         source: sqlx::Error,
     },
@@ -71,19 +89,19 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// It is some other program's.
-    #[error(
-        "the database {path} is another program's: set database.url to a file of nightrun's own"
-    )]
-    Strange {
-        /// The file.
-        path: PathBuf,
-    },
+    #[error("the database {0} is another program's: set database.url to one of nightrun's own")]
+    Strange(Database),
     /// The tables cannot be brought up to date.
     #[error(
         "cannot bring the tables of the database up to date: {0}. If a newer nightrun has written \
          it, use that one"
     )]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// It took too long.
+    #[error(
+        "the database does not answer: see that it runs, and whether its disk or the network is slow"
+    )]
+    TooSlow,
     /// A statement failed.
     #[error("the database failed: {0}{advice}", advice = advice(.0))]
     Failed(#[from] sqlx::Error),
@@ -98,35 +116,97 @@ impl From<BadReference> for StoreError {
     }
 }
 
-/// What to do about it, where SQLite's result code says what is wrong.
-fn advice(failed: &sqlx::Error) -> &'static str {
-    let code = failed.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    match code.and_then(|code| code.parse::<i32>().ok()).map(|code| code & 0xff) {
-        Some(5 | 6) => "; another program has locked it: end that program, or wait for it",
-        Some(8 | 14) => "; see that the daemon's user may write the file and its folder",
-        Some(10) => "; see whether its disk is full, or failing (dmesg)",
-        Some(11 | 26) => "; it is damaged: restore it from a backup",
-        Some(13) => "; make room on its disk",
-        _ => "",
+/// What to do about a database that cannot be opened.
+fn to_open(database: &Database, failed: &sqlx::Error) -> &'static str {
+    match database {
+        Database::File(_) => {
+            ". See that the folder exists, may be written and has room, or set database.url"
+        }
+        Database::Postgres(_) => match advice(failed) {
+            "" => {
+                ". See that PostgreSQL runs there and that the daemon may use it, or set database.url"
+            }
+            advice => advice,
+        },
     }
 }
 
-/// The database of one nightrun.
+/// What to do about it, where the engine's code says what is wrong.
+fn advice(failed: &sqlx::Error) -> &'static str {
+    if matches!(failed, sqlx::Error::PoolTimedOut) {
+        return "; PostgreSQL does not answer: see that it runs and can be reached";
+    }
+    let code = failed.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    let code = code.as_deref().unwrap_or_default();
+    // PostgreSQL's codes have five characters, and SQLite's are numbers.
+    match (code.len(), code) {
+        (5, "28P01" | "28000") => "; see database.url, the password, and PostgreSQL's pg_hba.conf",
+        (5, "3D000") => "; make the database first (createdb)",
+        (5, "42501") => "; the daemon's user must own the tables, and may make them in its schema",
+        (5, "53100") => "; make room on PostgreSQL's disk",
+        (5, "53200") => "; give PostgreSQL more memory, or a greater max_locks_per_transaction",
+        (5, "53300") => "; raise PostgreSQL's max_connections",
+        (5, "57P01" | "57P02" | "57P03") => "; PostgreSQL is stopping, or starting",
+        (5, "25006") => "; this PostgreSQL only reads: set database.url to the one that writes",
+        (5, _) => "",
+        (_, code) => match code.parse::<i32>().ok().map(|code| code & 0xff) {
+            Some(5 | 6) => "; another program has locked it: end that program, or wait for it",
+            Some(8 | 14) => "; see that the daemon's user may write the file and its folder",
+            Some(10) => "; see whether its disk is full, or failing (dmesg)",
+            Some(11 | 26) => "; it is damaged: restore it from a backup",
+            Some(13) => "; make room on its disk",
+            _ => "",
+        },
+    }
+}
+
+impl StoreError {
+    /// Whether it failed only because another daemon wrote the same at the same time: done again at
+    /// once, it works.
+    #[must_use]
+    pub fn is_collision(&self) -> bool {
+        let Self::Failed(failed) = self else { return false };
+        let code = failed.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        // Not serializable, a deadlock, or a row that was not there yet and now is.
+        matches!(code.as_deref(), Some("40001" | "40P01" | "23505"))
+    }
+}
+
+/// The database of one nightrun, or of several that work together.
 #[derive(Debug, Clone)]
-pub struct Store {
-    writer: SqlitePool,
-    reader: SqlitePool,
+pub struct Store(Pools);
+
+#[derive(Debug, Clone)]
+enum Pools {
+    Sqlite { writer: SqlitePool, reader: SqlitePool },
+    Postgres(PgPool),
 }
 
 impl Store {
-    /// Opens the file, makes it if it is not there, and brings its tables up to date.
+    /// Opens the database, makes the file if it is one and not there, and brings the tables up to
+    /// date.
     ///
     /// # Errors
     /// When that cannot be done.
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let cannot = |source| StoreError::Open { path: path.to_owned(), source };
-        let options = SqliteConnectOptions::new()
-            .filename(path)
+    pub async fn open(database: &Database) -> Result<Self, StoreError> {
+        let pools = match database {
+            Database::File(path) => {
+                let options = SqliteConnectOptions::new().filename(path);
+                Self::open_file(options, database).await?
+            }
+            Database::Postgres(options) => {
+                Self::open_postgres((**options).clone(), database).await?
+            }
+        };
+        Ok(Self(pools))
+    }
+
+    async fn open_file(
+        options: SqliteConnectOptions,
+        database: &Database,
+    ) -> Result<Pools, StoreError> {
+        let cannot = |source| StoreError::Open { database: database.clone(), source };
+        let options = options
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
@@ -144,7 +224,7 @@ impl Store {
             pool().max_connections(1).connect_with(options.clone()).await.map_err(cannot)?;
         let strange: bool = sqlx::query_scalar(STRANGE).fetch_one(&writer).await?;
         if strange {
-            return Err(StoreError::Strange { path: path.to_owned() });
+            return Err(StoreError::Strange(database.clone()));
         }
         sqlx::migrate!("migrations/sqlite").run(&writer).await?;
         let reader = pool()
@@ -152,40 +232,75 @@ impl Store {
             .connect_with(options.read_only(true).create_if_missing(false))
             .await
             .map_err(cannot)?;
-        Ok(Self { writer, reader })
+        Ok(Pools::Sqlite { writer, reader })
+    }
+
+    async fn open_postgres(
+        options: PgConnectOptions,
+        database: &Database,
+    ) -> Result<Pools, StoreError> {
+        let cannot = |source| StoreError::Open { database: database.clone(), source };
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS_MAX)
+            .acquire_timeout(CONNECT_WITHIN)
+            .connect_with(options.options(OF_A_CONNECTION))
+            .await
+            .map_err(cannot)?;
+        let strange: bool = sqlx::query_scalar(STRANGE_POSTGRES).fetch_one(&pool).await?;
+        if strange {
+            return Err(StoreError::Strange(database.clone()));
+        }
+        sqlx::migrate!("migrations/postgres").run(&pool).await?;
+        Ok(Pools::Postgres(pool))
     }
 
     /// Opens a database that must be there already.
     ///
     /// # Errors
     /// When it is not there, or cannot be opened.
-    pub async fn open_existing(path: &Path) -> Result<Self, StoreError> {
-        if path.try_exists().unwrap_or(false) {
-            return Self::open(path).await;
+    pub async fn open_existing(database: &Database) -> Result<Self, StoreError> {
+        match database.path() {
+            Some(path) if !path.try_exists().unwrap_or(false) => {
+                Err(StoreError::Missing { path: path.to_owned() })
+            }
+            _ => Self::open(database).await,
         }
-        Err(StoreError::Missing { path: path.to_owned() })
     }
 
-    /// Begins a transaction that writes, and that no other one can get in the way of.
+    /// Begins a transaction that writes. In a SQLite file no other one can get in its way.
     ///
     /// # Errors
     /// When the database is locked by another program for too long, or fails.
-    pub async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    pub async fn write(&self) -> Result<Db, StoreError> {
+        Ok(match &self.0 {
+            Pools::Sqlite { writer, .. } => Db::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Pools::Postgres(pool) => Db::Postgres { tx: pool.begin().await?, writes: true },
+        })
     }
 
     /// Begins a transaction that reads, all from the same moment.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn read(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.reader.begin().await?)
+    pub async fn read(&self) -> Result<Db, StoreError> {
+        const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        Ok(match &self.0 {
+            Pools::Sqlite { reader, .. } => Db::Sqlite(reader.begin().await?),
+            Pools::Postgres(pool) => {
+                Db::Postgres { tx: pool.begin_with(BEGIN).await?, writes: false }
+            }
+        })
     }
 
-    /// Closes all connections, so that the write-ahead log is folded in.
+    /// Closes all connections; a SQLite file's write-ahead log is folded in.
     pub async fn close(&self) {
-        self.reader.close().await;
-        self.writer.close().await;
+        match &self.0 {
+            Pools::Sqlite { writer, reader } => {
+                reader.close().await;
+                writer.close().await;
+            }
+            Pools::Postgres(pool) => pool.close().await,
+        }
     }
 }
 
@@ -206,8 +321,17 @@ fn read_word<T: std::str::FromStr>(text: &str) -> Result<T, StoreError> {
 }
 
 /// Rows as one JSON array, to be read by `json_each($1)`.
-fn rows(values: impl IntoIterator<Item = serde_json::Value>) -> String {
-    serde_json::Value::Array(values.into_iter().collect()).to_string()
+fn rows<T: serde::Serialize>(values: impl IntoIterator<Item = T>) -> String {
+    let mut text = String::from("[");
+    for value in values {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        // What is written here are numbers and texts by their names: that does not fail.
+        text.push_str(&serde_json::to_string(&value).unwrap_or_default());
+    }
+    text.push(']');
+    text
 }
 
 /// Contracts as such rows, with their names under `contract`.

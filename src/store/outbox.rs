@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 use sqlx::FromRow;
 
+use super::sql::sql;
 use super::{Db, StoreError, rows};
 use crate::domain::instant::Instant;
 
@@ -40,10 +41,8 @@ pub async fn add(
     }
     let values =
         messages.iter().map(|(topic, payload)| json!({"topic": topic, "payload": payload}));
-    sqlx::query(
-        "INSERT INTO outbox (topic, payload, written_at, not_before) \
-         SELECT value->>'topic', value->>'payload', $2, 0 FROM json_each($1)",
-    )
+    sql("INSERT INTO outbox (topic, payload, written_at, not_before) \
+         SELECT value->>'topic', value->>'payload', $2, 0 FROM json_each($1)")
     .bind(rows(values))
     .bind(now.timestamp_micros())
     .execute(db)
@@ -56,10 +55,8 @@ pub async fn add(
 /// # Errors
 /// When the database fails.
 pub async fn take(db: &mut Db, after: i64, now: Instant) -> Result<Vec<ToPublish>, StoreError> {
-    let found = sqlx::query_as(
-        "SELECT id, topic, payload FROM outbox WHERE id > $1 AND not_before <= $2 \
-         ORDER BY id LIMIT $3",
-    )
+    let found = sql("SELECT id, topic, payload FROM outbox WHERE id > $1 AND not_before <= $2 \
+         ORDER BY id LIMIT $3")
     .bind(after)
     .bind(now.timestamp_micros())
     .bind(TAKE_MAX)
@@ -73,7 +70,7 @@ pub async fn take(db: &mut Db, after: i64, now: Instant) -> Result<Vec<ToPublish
 /// # Errors
 /// When the database fails.
 pub async fn remove(db: &mut Db, ids: &[i64]) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM outbox WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))")
+    sql("DELETE FROM outbox WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))")
         .bind(rows(ids.iter().map(|id| json!(id))))
         .execute(db)
         .await?;
@@ -91,29 +88,27 @@ pub async fn put_off(
     not_before: Instant,
     now: Instant,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query(
-        "INSERT INTO outbox (topic, payload, written_at, not_before) \
-         SELECT topic, payload, written_at, $2 FROM outbox WHERE id = $1 AND written_at > $3",
-    )
+    let done = sql("INSERT INTO outbox (topic, payload, written_at, not_before) \
+         SELECT topic, payload, written_at, $2 FROM outbox WHERE id = $1 AND written_at > $3")
     .bind(id)
     .bind(not_before.timestamp_micros())
     .bind((now - REFUSED_MAX).timestamp_micros())
-    .execute(&mut *db)
+    .execute(db)
     .await?;
     remove(db, &[id]).await?;
-    Ok(done.rows_affected() > 0)
+    Ok(done > 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock;
-    use crate::store::Store;
+    use crate::store::{Database, Store};
 
     #[tokio::test]
     async fn a_clock_that_is_put_back_holds_up_no_alert() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("nightrun.db")).await.unwrap();
+        let store = Store::open(&Database::file(&folder.path().join("nightrun.db"))).await.unwrap();
         let mut tx = store.write().await.unwrap();
         let ahead = clock::now();
         add(&mut tx, &[("topic".to_owned(), "{}".to_owned())], ahead).await.unwrap();

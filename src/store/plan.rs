@@ -7,6 +7,7 @@ use serde_json::json;
 use sqlx::FromRow;
 
 use super::cases::CaseKey;
+use super::sql::sql;
 use super::{Db, StoreError, at, night_text, read_night, read_word, rows};
 use crate::domain::calendar::Night;
 use crate::domain::instant::Instant;
@@ -142,7 +143,7 @@ fn history(found: Vec<VersionRow>) -> Result<History, StoreError> {
 /// # Errors
 /// When the database fails.
 pub async fn of_cases(db: &mut Db, keys: &BTreeSet<CaseKey>) -> Result<History, StoreError> {
-    let found = sqlx::query_as(versions!(
+    let found = sql(versions!(
         "json_each($1) k CROSS JOIN planned_visit p",
         "p.contract = k.value->>'contract' AND p.night = k.value->>'night' \
          AND p.client_ref = k.value->>'client' AND "
@@ -167,7 +168,7 @@ pub async fn of_refs(
     let keys = refs
         .iter()
         .map(|(contract, visit)| json!({"contract": contract.as_str(), "visit": visit.as_str()}));
-    let found = sqlx::query_as(versions!(
+    let found = sql(versions!(
         "json_each($1) k CROSS JOIN planned_visit p",
         "p.contract = k.value->>'contract' AND p.visit_ref = k.value->>'visit' AND "
     ))
@@ -187,7 +188,7 @@ pub async fn of_nights(
     from: Night,
     to: Night,
 ) -> Result<History, StoreError> {
-    let found = sqlx::query_as(versions!(
+    let found = sql(versions!(
         "(SELECT DISTINCT contract, visit_ref FROM planned_visit \
          WHERE contract = $1 AND night BETWEEN $2 AND $3) p",
         ""
@@ -210,17 +211,16 @@ pub async fn has_visits(
     from: Night,
     to: Night,
 ) -> Result<bool, StoreError> {
-    let found: Option<(i64,)> = sqlx::query_as(
-        "SELECT p.id FROM planned_visit p JOIN import i ON i.id = p.import_id \
+    let found: Option<(i64,)> =
+        sql("SELECT p.id FROM planned_visit p JOIN import i ON i.id = p.import_id \
          WHERE p.contract = $1 AND p.night BETWEEN $2 AND $3 AND i.seq IS NOT NULL \
          AND NOT EXISTS (SELECT 1 FROM planned_visit q JOIN import j ON j.id = q.import_id \
-         WHERE q.contract = p.contract AND q.visit_ref = p.visit_ref AND j.seq > i.seq) LIMIT 1",
-    )
-    .bind(contract.as_str())
-    .bind(night_text(from))
-    .bind(night_text(to))
-    .fetch_optional(db)
-    .await?;
+         WHERE q.contract = p.contract AND q.visit_ref = p.visit_ref AND j.seq > i.seq) LIMIT 1")
+        .bind(contract.as_str())
+        .bind(night_text(from))
+        .bind(night_text(to))
+        .fetch_optional(db)
+        .await?;
     Ok(found.is_some())
 }
 
@@ -255,16 +255,14 @@ pub async fn stage(
             "reason": cancellation.and_then(|cancellation| cancellation.reason.as_deref()),
         })
     });
-    sqlx::query(
-        "INSERT INTO planned_visit (import_id, contract, visit_ref, client_ref, night, service, \
+    sql("INSERT INTO planned_visit (import_id, contract, visit_ref, client_ref, night, service, \
          service_level, run, start_at, end_at, carers_required, carers, time_specific, quantity, \
          cancelled_at, cancelled_by, cancel_reason) \
          SELECT $2, value->>'contract', value->>'visit', value->>'client', value->>'night', \
          value->>'service', value->>'level', value->>'run', CAST(value->>'start' AS BIGINT), \
          CAST(value->>'end' AS BIGINT), CAST(value->>'required' AS BIGINT), value->>'carers', \
          CAST(value->>'specific' AS BIGINT), value->>'quantity', \
-         CAST(value->>'cancelled' AS BIGINT), value->>'by', value->>'reason' FROM json_each($1)",
-    )
+         CAST(value->>'cancelled' AS BIGINT), value->>'by', value->>'reason' FROM json_each($1)")
     .bind(rows(values))
     .bind(import)
     .execute(db)

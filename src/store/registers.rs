@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 use serde_json::{Value, json};
 use sqlx::FromRow;
 
+use super::sql::sql;
 use super::{Db, StoreError, at, rows};
 use crate::domain::plan::{CarerRow, ClientRow, DeviceRow, LatLon, Suspension, TagRow};
 use crate::domain::refs::ContractId;
@@ -124,7 +125,7 @@ pub async fn load(
     let keys = wanted.iter().map(|(contract, kind, reference)| {
         json!({"contract": contract.as_str(), "kind": kind.as_str(), "ref": reference})
     });
-    let found: Vec<StoredRow> = sqlx::query_as(
+    let found: Vec<StoredRow> = sql(
         "SELECT r.contract, r.kind, r.ref, r.held_from, r.content FROM json_each($1) k \
          CROSS JOIN register_row r CROSS JOIN import i \
          WHERE r.contract = k.value->>'contract' AND r.kind = k.value->>'kind' \
@@ -146,14 +147,13 @@ pub async fn load(
 /// When the database fails.
 pub async fn load_all(db: &mut Db, contract: &ContractId) -> Result<Registers, StoreError> {
     let mut registers = Registers::default();
-    let found: Vec<StoredRow> = sqlx::query_as(
-        "SELECT r.contract, r.kind, r.ref, r.held_from, r.content FROM register_row r \
+    let found: Vec<StoredRow> =
+        sql("SELECT r.contract, r.kind, r.ref, r.held_from, r.content FROM register_row r \
          JOIN import i ON i.id = r.import_id WHERE r.contract = $1 AND i.seq IS NOT NULL \
-         ORDER BY i.seq, r.id",
-    )
-    .bind(contract.as_str())
-    .fetch_all(db)
-    .await?;
+         ORDER BY i.seq, r.id")
+        .bind(contract.as_str())
+        .fetch_all(db)
+        .await?;
     for row in found {
         put(&mut registers, contract.clone(), &row)?;
     }
@@ -223,18 +223,17 @@ pub async fn stage(db: &mut Db, import: i64, staged: &[RegisterRow]) -> Result<u
             "content": row.content().to_string(),
         })
     });
-    let done = sqlx::query(
-        "INSERT INTO register_row (import_id, contract, kind, ref, held_from, content) \
+    let done =
+        sql("INSERT INTO register_row (import_id, contract, kind, ref, held_from, content) \
          SELECT $2, n.value->>'contract', n.value->>'kind', n.value->>'ref', n.value->>'from', \
          n.value->>'content' FROM json_each($1) n WHERE COALESCE((SELECT r.content \
          FROM register_row r JOIN import i ON i.id = r.import_id \
          WHERE r.contract = n.value->>'contract' AND r.kind = n.value->>'kind' \
          AND r.ref = n.value->>'ref' AND r.held_from = n.value->>'from' AND i.seq IS NOT NULL \
-         ORDER BY i.seq DESC LIMIT 1), '') <> n.value->>'content'",
-    )
-    .bind(rows(values))
-    .bind(import)
-    .execute(db)
-    .await?;
-    Ok(done.rows_affected())
+         ORDER BY i.seq DESC LIMIT 1), '') <> n.value->>'content'")
+        .bind(rows(values))
+        .bind(import)
+        .execute(db)
+        .await?;
+    Ok(done)
 }

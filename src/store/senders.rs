@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 use sqlx::FromRow;
 
-use super::{Db, StoreError, at, contract_rows, rows};
+use super::sql::{Statement, either, sql};
+use super::{Db, StoreError, at, contract_rows, hold, rows};
 use crate::domain::event::Sender;
 use crate::domain::instant::Instant;
 use crate::domain::refs::ContractId;
@@ -85,7 +86,19 @@ impl SenderRow {
     }
 }
 
-/// What is known of these phones and units.
+macro_rules! of_keys {
+    ($hold:literal) => {
+        concat!(
+            "SELECT s.* FROM json_each($1) k CROSS JOIN sender s \
+             WHERE s.contract = k.value->>'contract' \
+             AND s.kind = k.value->>'kind' AND s.ref = k.value->>'ref' ",
+            $hold
+        )
+    };
+}
+
+/// What is known of these phones and units. Where other daemons may write, no other has them in hand
+/// until the transaction ends.
 ///
 /// # Errors
 /// When the database fails.
@@ -93,18 +106,34 @@ pub async fn load(
     db: &mut Db,
     keys: &BTreeSet<SenderKey>,
 ) -> Result<BTreeMap<SenderKey, SenderState>, StoreError> {
+    if !db.must_hold() {
+        return read(sql(of_keys!("")), db, keys).await;
+    }
+    let hold = || sql(of_keys!("ORDER BY s.contract, s.kind, s.ref FOR UPDATE OF s"));
+    let mut found = read(hold(), db, keys).await?;
+    let new: BTreeSet<SenderKey> =
+        keys.iter().filter(|key| !found.contains_key(key)).cloned().collect();
+    if !new.is_empty() {
+        let name = |(contract, sender): &SenderKey| {
+            let (kind, reference) = words(sender);
+            format!("{contract}/{kind}/{reference}")
+        };
+        hold::names(db, rows(new.iter().map(name))).await?;
+        found.extend(read(hold(), db, &new).await?);
+    }
+    Ok(found)
+}
+
+async fn read(
+    statement: Statement,
+    db: &mut Db,
+    keys: &BTreeSet<SenderKey>,
+) -> Result<BTreeMap<SenderKey, SenderState>, StoreError> {
     let keys = keys.iter().map(|(contract, sender)| {
         let (kind, reference) = words(sender);
         json!({"contract": contract.as_str(), "kind": kind, "ref": reference})
     });
-    let found: Vec<SenderRow> = sqlx::query_as(
-        "SELECT s.* FROM json_each($1) k CROSS JOIN sender s \
-         WHERE s.contract = k.value->>'contract' \
-         AND s.kind = k.value->>'kind' AND s.ref = k.value->>'ref'",
-    )
-    .bind(rows(keys))
-    .fetch_all(db)
-    .await?;
+    let found: Vec<SenderRow> = statement.bind(rows(keys)).fetch_all(db).await?;
     found.into_iter().map(SenderRow::read).collect()
 }
 
@@ -116,11 +145,22 @@ pub async fn of_contract(
     db: &mut Db,
     contract: &ContractId,
 ) -> Result<BTreeMap<SenderKey, SenderState>, StoreError> {
-    let found: Vec<SenderRow> = sqlx::query_as("SELECT * FROM sender WHERE contract = $1")
+    let found: Vec<SenderRow> = sql("SELECT * FROM sender WHERE contract = $1")
         .bind(contract.as_str())
         .fetch_all(db)
         .await?;
     found.into_iter().map(SenderRow::read).collect()
+}
+
+macro_rules! due {
+    ($hold:literal) => {
+        concat!(
+            "SELECT s.* FROM sender s WHERE s.due_at <= $1 \
+             AND EXISTS (SELECT 1 FROM json_each($3) k WHERE k.value->>'contract' = s.contract) \
+             ORDER BY s.due_at LIMIT $2 ",
+            $hold
+        )
+    };
 }
 
 /// The phones and units of these contracts about which something is due by `now`.
@@ -133,16 +173,12 @@ pub async fn due(
     now: Instant,
     most: i64,
 ) -> Result<BTreeMap<SenderKey, SenderState>, StoreError> {
-    let found: Vec<SenderRow> = sqlx::query_as(
-        "SELECT s.* FROM sender s WHERE s.due_at <= $1 \
-         AND EXISTS (SELECT 1 FROM json_each($3) k WHERE k.value->>'contract' = s.contract) \
-         ORDER BY s.due_at LIMIT $2",
-    )
-    .bind(now.timestamp_micros())
-    .bind(most)
-    .bind(contract_rows(of))
-    .fetch_all(db)
-    .await?;
+    let found: Vec<SenderRow> = either(due!(""), due!("FOR UPDATE OF s SKIP LOCKED"))
+        .bind(now.timestamp_micros())
+        .bind(most)
+        .bind(contract_rows(of))
+        .fetch_all(db)
+        .await?;
     found.into_iter().map(SenderRow::read).collect()
 }
 
@@ -152,7 +188,7 @@ pub async fn due(
 /// When the database fails.
 pub async fn arm_all(db: &mut Db, now: Instant) -> Result<(), StoreError> {
     let now = now.timestamp_micros();
-    sqlx::query("UPDATE sender SET due_at = $1").bind(now).execute(db).await?;
+    sql("UPDATE sender SET due_at = $1").bind(now).execute(db).await?;
     Ok(())
 }
 
@@ -185,16 +221,14 @@ pub async fn save(
             "due": state.due_at.map(|at| at.timestamp_micros()),
         })
     });
-    sqlx::query(
-        "INSERT INTO sender (contract, kind, ref, complete_to, ahead, heard_at, lost_at, due_at) \
+    sql("INSERT INTO sender (contract, kind, ref, complete_to, ahead, heard_at, lost_at, due_at) \
          SELECT value->>'contract', value->>'kind', value->>'ref', \
          CAST(value->>'complete' AS BIGINT), value->>'ahead', CAST(value->>'heard' AS BIGINT), \
          CAST(value->>'lost' AS BIGINT), CAST(value->>'due' AS BIGINT) \
          FROM json_each($1) WHERE true \
          ON CONFLICT (contract, kind, ref) DO UPDATE SET complete_to = excluded.complete_to, \
          ahead = excluded.ahead, heard_at = excluded.heard_at, lost_at = excluded.lost_at, \
-         due_at = excluded.due_at",
-    )
+         due_at = excluded.due_at")
     .bind(rows(values))
     .execute(db)
     .await?;

@@ -15,8 +15,8 @@ use nightrun::ingest;
 use nightrun::message::{Ack, Message};
 use nightrun::senders::{self, Heard};
 use nightrun::sight::Sights;
-use nightrun::store::Store;
 use nightrun::store::senders::SenderKey;
+use nightrun::store::{Database, Store};
 use nightrun::watch::{self, PlanWatch};
 use nightrun::wire::alert::AlertMessage;
 
@@ -48,7 +48,7 @@ impl House {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("nightrun.db");
-        let store = Store::open(&path).await.unwrap();
+        let store = Store::open(&Database::file(&path)).await.unwrap();
         let contracts = load(None, []).unwrap().contracts;
         Self { store, contracts, path, _folder: folder }
     }

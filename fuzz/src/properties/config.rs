@@ -42,7 +42,7 @@ pub fn config(input: &[u8]) {
 
 fn check(settings: &Settings) {
     assert!(settings.contracts.iter().count() > 0);
-    assert!(!settings.database.path.as_os_str().is_empty());
+    assert!(settings.database.path().is_none_or(|path| !path.as_os_str().is_empty()));
     for contract in settings.contracts.iter() {
         assert_eq!(settings.contracts.get(&contract.id), Some(contract));
         let mut from = None;

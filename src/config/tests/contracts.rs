@@ -235,7 +235,7 @@ fn all_mistakes_are_said_at_once() {
             "FILE: log has no key \"colour\"",
             "environment: NIGHTRUN__X sets nothing",
             "environment: NIGHTRUN__DATABASE__URL is \"n.db\": \
-             write \"sqlite:\" and the path of a file, without options",
+             write \"sqlite:\" and the path of a file, or \"postgres://user@host/name\"",
             "FILE: log.level is \"loud\": \
              write \"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
             "FILE: [[contract]] 1 (\"n\"): late_minutes is \"30\": \

@@ -11,13 +11,15 @@ fn databases() {
         ("sqlite:///var/n.db", "/var/n.db"),
     ] {
         let settings = good("", &[("NIGHTRUN__DATABASE__URL", url)]);
-        assert_eq!(settings.database.path, Path::new(path), "{url}");
+        assert_eq!(settings.database.path(), Some(Path::new(path)), "{url}");
     }
     let path = "write \"sqlite:\" and the path of a file, without options";
+    let either = "write \"sqlite:\" and the path of a file, or \"postgres://user@host/name\"";
     for (url, mistake) in [
+        ("postgres://me:hunter2@h:port/n", ": write \"postgres://user@host/name\""),
         (
-            "postgres://me:hunter2@h/n",
-            ": this version stores in SQLite only: write \"sqlite:\" and the path of a file",
+            "postgres://me:hunter2@h",
+            ": write the name of the database too: \"postgres://user@host/name\"",
         ),
         (
             "sqlite::memory:",
@@ -25,12 +27,33 @@ fn databases() {
         ),
         ("sqlite:", &format!(" is \"sqlite:\": {path}")),
         ("sqlite:a.db?mode=ro", &format!(" is \"sqlite:a.db?mode=ro\": {path}")),
-        ("a.db", &format!(" is \"a.db\": {path}")),
-        ("mysql://me:hunter2@h", &format!(": {path}")),
+        ("a.db", &format!(" is \"a.db\": {either}")),
+        ("mysql://me:hunter2@h", &format!(": {either}")),
     ] {
         let said = mistakes("", &[("NIGHTRUN__DATABASE__URL", url)]);
         assert_eq!(said, [format!("environment: NIGHTRUN__DATABASE__URL{mistake}")]);
     }
+}
+
+#[test]
+fn postgres_is_named_without_its_password() {
+    let (_directory, path) = file("hunter2\n");
+    let file = path.to_str().unwrap();
+    let (url, name) = ("NIGHTRUN__DATABASE__URL", "n of PostgreSQL at h:5433");
+    for environment in [
+        vec![(url, "postgres://me:hunter2@h:5433/n")],
+        vec![(url, "postgresql://me@h:5433/n"), ("NIGHTRUN__DATABASE__PASSWORD", "hunter2")],
+        vec![(url, "postgres://me@h:5433/n"), ("NIGHTRUN__DATABASE__PASSWORD_FILE", file)],
+    ] {
+        let settings = good("", &environment);
+        assert_eq!(settings.database.to_string(), name);
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+    let password = ("NIGHTRUN__DATABASE__PASSWORD", "hunter2");
+    assert_eq!(
+        mistakes("", &[password]),
+        ["environment: NIGHTRUN__DATABASE__PASSWORD: a SQLite file has no password: leave it out"]
+    );
 }
 
 #[test]

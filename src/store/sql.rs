@@ -1,0 +1,175 @@
+//! Statements that both engines take, and how they are run on either.
+//!
+//! A statement is one text wherever the engines agree; where they do not, both stand side by side.
+//! Sets of rows go in as one JSON array, read by `json_each($1)` and `value->>'name'`: SQLite has
+//! them, PostgreSQL gets a function of that name.
+
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Arguments, FromRow, Postgres, Sqlite, Transaction};
+
+use super::StoreError;
+
+/// A transaction.
+pub enum Db {
+    /// In a SQLite file.
+    Sqlite(Transaction<'static, Sqlite>),
+    /// In PostgreSQL.
+    Postgres {
+        /// The transaction itself.
+        tx: Transaction<'static, Postgres>,
+        /// Whether it may write. Others may write at the same time.
+        writes: bool,
+    },
+}
+
+impl Db {
+    /// Makes what was written last.
+    ///
+    /// # Errors
+    /// When the database fails; then it may, or may not, have been made to last.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres { tx, .. } => tx.commit().await?,
+        }
+        Ok(())
+    }
+
+    /// Whether others may write at the same time, so that what is read to be changed must be held.
+    pub(super) fn must_hold(&self) -> bool {
+        matches!(self, Self::Postgres { writes: true, .. })
+    }
+}
+
+/// A row that either engine can give.
+pub trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+
+impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
+{}
+
+/// A value of a statement.
+pub enum Value {
+    /// Text.
+    Text(Option<String>),
+    /// A number.
+    Number(Option<i64>),
+    /// Bytes.
+    Bytes(Vec<u8>),
+}
+
+macro_rules! values {
+    ($($from:ty: $value:ident => $to:expr;)*) => {
+        $(impl From<$from> for Value {
+            fn from($value: $from) -> Self {
+                $to
+            }
+        })*
+    };
+}
+
+values! {
+    &str: text => Self::Text(Some(text.to_owned()));
+    String: text => Self::Text(Some(text));
+    &String: text => Self::Text(Some(text.clone()));
+    Option<String>: text => Self::Text(text);
+    i64: number => Self::Number(Some(number));
+    Option<i64>: number => Self::Number(number);
+    &[u8]: bytes => Self::Bytes(bytes.to_vec());
+}
+
+/// A statement, and its values.
+#[must_use]
+pub struct Statement {
+    sqlite: &'static str,
+    postgres: &'static str,
+    values: Vec<Value>,
+}
+
+/// A statement that both engines take.
+pub fn sql(text: &'static str) -> Statement {
+    either(text, text)
+}
+
+/// A statement in the words of each engine.
+pub fn either(sqlite: &'static str, postgres: &'static str) -> Statement {
+    Statement { sqlite, postgres, values: Vec::new() }
+}
+
+impl Statement {
+    /// The next value: `$1`, `$2`, ...
+    pub fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    fn arguments<A: Arguments>(values: Vec<Value>) -> Result<A, StoreError>
+    where
+        Option<String>: for<'q> sqlx::Encode<'q, A::Database> + sqlx::Type<A::Database>,
+        Option<i64>: for<'q> sqlx::Encode<'q, A::Database> + sqlx::Type<A::Database>,
+        Vec<u8>: for<'q> sqlx::Encode<'q, A::Database> + sqlx::Type<A::Database>,
+    {
+        let mut arguments = A::default();
+        for value in values {
+            match value {
+                Value::Text(text) => arguments.add(text),
+                Value::Number(number) => arguments.add(number),
+                Value::Bytes(bytes) => arguments.add(bytes),
+            }
+            .map_err(sqlx::Error::Encode)?;
+        }
+        Ok(arguments)
+    }
+
+    /// Runs it, and returns how many rows it wrote.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn execute(self, db: &mut Db) -> Result<u64, StoreError> {
+        Ok(match db {
+            Db::Sqlite(tx) => {
+                let arguments: SqliteArguments = Self::arguments(self.values)?;
+                let query = sqlx::query_with(self.sqlite, arguments);
+                query.execute(&mut **tx).await?.rows_affected()
+            }
+            Db::Postgres { tx, .. } => {
+                let arguments: PgArguments = Self::arguments(self.values)?;
+                let query = sqlx::query_with(self.postgres, arguments);
+                query.execute(&mut **tx).await?.rows_affected()
+            }
+        })
+    }
+
+    /// All rows.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn fetch_all<T: Row>(self, db: &mut Db) -> Result<Vec<T>, StoreError> {
+        Ok(match db {
+            Db::Sqlite(tx) => {
+                let arguments: SqliteArguments = Self::arguments(self.values)?;
+                sqlx::query_as_with(self.sqlite, arguments).fetch_all(&mut **tx).await?
+            }
+            Db::Postgres { tx, .. } => {
+                let arguments: PgArguments = Self::arguments(self.values)?;
+                sqlx::query_as_with(self.postgres, arguments).fetch_all(&mut **tx).await?
+            }
+        })
+    }
+
+    /// The first row, if there is one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn fetch_optional<T: Row>(self, db: &mut Db) -> Result<Option<T>, StoreError> {
+        Ok(self.fetch_all(db).await?.into_iter().next())
+    }
+
+    /// The first row, which there is.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn fetch_one<T: Row>(self, db: &mut Db) -> Result<T, StoreError> {
+        self.fetch_optional(db).await?.ok_or(StoreError::Failed(sqlx::Error::RowNotFound))
+    }
+}
