@@ -27,6 +27,7 @@ use crate::store::alerts::{About, StoredAlert, ToSave};
 use crate::store::cases::CaseKey;
 use crate::store::registers::{RegisterKind, Wanted};
 use crate::store::{Db, StoreError, alerts, cases, evidence, outbox, plan, registers};
+use crate::store::outbox::Kind;
 use crate::wire::alert::{AlertMessage, State};
 use crate::wire::topic;
 
@@ -186,7 +187,7 @@ pub async fn save(db: &mut Db, caseload: &Caseload, now: Instant) -> Result<(), 
         messages.extend(case.messages.iter().cloned());
     }
     alerts::save(db, &changed).await?;
-    outbox::add(db, &messages, now).await?;
+    outbox::add(db, Kind::Alert, &messages, now).await?;
     cases::set_due(db, caseload.iter().map(|(key, case)| (key, case.due_at))).await
 }
 

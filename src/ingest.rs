@@ -26,6 +26,7 @@ use crate::store::evidence::{Known, NewEvent, Unusable, hex};
 use crate::store::hold::Whole;
 use crate::store::ledger::PageKey;
 use crate::store::{Db, StoreError, alerts, cases, evidence, outbox};
+use crate::store::outbox::Kind;
 use crate::wire::payload::{Decoded, decode};
 use crate::wire::receipt::{Placed, Receipt};
 use crate::wire::rejection::{RejectCode, Rejection};
@@ -168,7 +169,7 @@ pub async fn record(
             receipts.push((topic, serde_json::to_string(&receipt).unwrap_or_default()));
         }
     }
-    outbox::add(db, &receipts, now).await?;
+    outbox::add(db, Kind::Receipt, &receipts, now).await?;
     arrived.save(db).await?;
     caseload::save(db, &desk.caseload, now).await?;
     // After that: nights that are to be looked at again stay so.

@@ -36,8 +36,8 @@ use gather::Gathering;
 pub(crate) use trouble::{Rivalry, Trouble};
 
 /// Messages that the broker may send ahead of their acknowledgements: the bound of everything that
-/// this session holds. A channel to the writer with room for as many never makes it wait.
-pub const UNACKNOWLEDGED_MAX: u16 = 500;
+/// this session holds. More than a batch, so that the next one gathers while one is committed.
+pub const UNACKNOWLEDGED_MAX: u16 = 1_000;
 /// The largest packet that the daemon takes. What is over the size of an event arrives and is
 /// rejected with a receipt; what is over this, the broker drops without a word to anyone.
 pub const PACKET_BYTES_MAX: u32 = 1024 * 1024;

@@ -44,11 +44,15 @@ fn status(status: DaemonStatus) -> String {
     serde_json::to_string(&status).unwrap_or_default()
 }
 
+/// By what the outcome of a message is reported: its row of the outbox, and its place there. No two on
+/// their way at one time have the same.
+pub type MessageId = (i64, usize);
+
 /// A message to be published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outgoing {
-    /// What the outcome is reported by; no two on their way at one time have the same.
-    pub id: i64,
+    /// What the outcome is reported by.
+    pub id: MessageId,
     /// Where to.
     pub topic: String,
     /// The bytes.
@@ -61,9 +65,9 @@ pub struct Outgoing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The broker has it.
-    Published(i64),
+    Published(MessageId),
     /// The broker will not have it, for this reason. It is not tried again.
-    Refused(i64, String),
+    Refused(MessageId, String),
 }
 
 /// Publishes what comes from `outgoing` and reports to `outcomes`, until `shutdown` is true (or its

@@ -6,7 +6,7 @@
 //! acknowledged, and what waits behind it is bounded by the channel. Each batch has a mark, by which
 //! it is known whether it was committed when the answer to the commit was lost.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ use crate::publish::Outcome;
 use crate::senders;
 use crate::sight::Sights;
 use crate::store::hold::Whole;
+use crate::store::outbox::ToPublish;
 use crate::store::{Db, Store, StoreError, daemons, outbox};
 use crate::watch::{self, LOOK_EVERY, PlanWatch};
 
@@ -54,14 +55,52 @@ const STOP_TRIES_MAX: u32 = 3;
 pub struct Outbox {
     /// Rung when there may be something new.
     pub news: Notify,
-    in_hand: Mutex<HashSet<i64>>,
+    /// The rows that have been handed to the publisher and are still in the database, and of how many
+    /// messages of each there is no outcome yet.
+    in_hand: Mutex<HashMap<i64, usize>>,
 }
 
 impl Outbox {
-    /// The messages that have been handed to the publisher and are still in the database.
-    pub fn in_hand(&self) -> MutexGuard<'_, HashSet<i64>> {
+    /// Whether the row is to be handed to the publisher now: it has not been.
+    pub fn hand_out(&self, row: &ToPublish) -> bool {
+        let mut in_hand = self.in_hand();
+        let new = !in_hand.contains_key(&row.id);
+        in_hand.entry(row.id).or_insert(row.messages.len());
+        new
+    }
+
+    /// The rows of which all messages have an outcome with these.
+    fn settled(&self, outcomes: &[Outcome]) -> Vec<i64> {
+        let in_hand = self.in_hand();
+        let of_rows = of_rows(outcomes).into_iter();
+        of_rows.filter(|(row, count)| in_hand.get(row) == Some(count)).map(|(row, _)| row).collect()
+    }
+
+    /// Takes note that the outcomes are in the database.
+    fn settle(&self, outcomes: &[Outcome]) {
+        let mut in_hand = self.in_hand();
+        for (row, count) in of_rows(outcomes) {
+            match in_hand.get_mut(&row) {
+                Some(left) if *left > count => *left -= count,
+                _ => {
+                    in_hand.remove(&row);
+                }
+            }
+        }
+    }
+
+    fn in_hand(&self) -> MutexGuard<'_, HashMap<i64, usize>> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How many of the outcomes are of each row.
+fn of_rows(outcomes: &[Outcome]) -> BTreeMap<i64, usize> {
+    let mut rows = BTreeMap::new();
+    for Outcome::Published((row, _)) | Outcome::Refused((row, _), _) in outcomes {
+        *rows.entry(*row).or_default() += 1;
+    }
+    rows
 }
 
 /// The writer, with what it works on.
@@ -330,23 +369,15 @@ impl Writer {
         if taken.put_back {
             watch::all_again(tx, now).await?;
         }
-        let mut published = Vec::new();
         for outcome in &taken.outcomes {
-            match outcome {
-                Outcome::Published(id) => published.push(*id),
-                Outcome::Refused(id, why) => {
-                    if outbox::put_off(tx, *id, now + REFUSED_FOR, now).await? {
-                        warn!("the broker refused a message, which is tried again in 30 s: {why}");
-                    } else {
-                        error!("the broker refused a message for a day, it is given up: {why}");
-                    }
-                }
+            let Outcome::Refused(id, why) = outcome else { continue };
+            if outbox::put_off(tx, *id, now + REFUSED_FOR, now).await? {
+                warn!("the broker refused a message, which is tried again in 30 s: {why}");
+            } else {
+                error!("the broker refused a message for a day, it is given up: {why}");
             }
         }
-        if !published.is_empty() {
-            outbox::remove(tx, &published).await?;
-        }
-        Ok(())
+        outbox::remove(tx, &self.outbox.settled(&taken.outcomes)).await
     }
 
     async fn look(&self, tx: &mut Db, as_of: Instant, done: &mut Done) -> Result<(), StoreError> {
@@ -378,11 +409,7 @@ impl Writer {
             for message in taken.messages {
                 message.ack.send();
             }
-            let mut in_hand = self.outbox.in_hand();
-            for outcome in taken.outcomes {
-                let (Outcome::Published(id) | Outcome::Refused(id, _)) = outcome;
-                in_hand.remove(&id);
-            }
+            self.outbox.settle(&taken.outcomes);
         }
         if done.forgotten {
             warn!(

@@ -145,7 +145,7 @@ impl Window {
         let mut again: VecDeque<_> = self.entries.drain(..).filter_map(Entry::taken).collect();
         if self.fruitless >= FRUITLESS_MAX && again.len() > 1 {
             tracing::error!(
-                id = again[0].id,
+                id = ?again[0].id,
                 "the broker ends the connection again and again when it is sent this message; the \
                  others go first"
             );
@@ -252,8 +252,8 @@ mod tests {
     use super::*;
     use rumqttc::MqttOptions;
 
-    fn message(id: i64, bytes: usize) -> Outgoing {
-        Outgoing { id, topic: "t".to_owned(), payload: vec![b'x'; bytes], retain: true }
+    fn message(id: usize, bytes: usize) -> Outgoing {
+        Outgoing { id: (1, id), topic: "t".to_owned(), payload: vec![b'x'; bytes], retain: true }
     }
 
     fn client() -> (AsyncClient, rumqttc::EventLoop) {
@@ -269,7 +269,7 @@ mod tests {
         window.take(message(2, 90), &client);
         assert_eq!(window.len(), 1);
         let reason = "larger than the 100 bytes that the broker takes".to_owned();
-        assert_eq!(window.outcomes, [Outcome::Refused(2, reason)]);
+        assert_eq!(window.outcomes, [Outcome::Refused((1, 2), reason)]);
     }
 
     #[test]
@@ -281,7 +281,7 @@ mod tests {
         window.take(Outgoing { retain: false, ..message(2, 5) }, &client);
         assert_eq!(window.len(), 1);
         let reason = "the broker retains nothing".to_owned();
-        assert_eq!(window.outcomes, [Outcome::Refused(1, reason)]);
+        assert_eq!(window.outcomes, [Outcome::Refused((1, 1), reason)]);
     }
 
     #[test]
@@ -302,12 +302,16 @@ mod tests {
         let reason = "the broker answered NotAuthorized".to_owned();
         assert_eq!(
             window.outcomes,
-            [Outcome::Published(2), Outcome::Refused(3, reason), Outcome::Published(1)]
+            [
+                Outcome::Published((1, 2)),
+                Outcome::Refused((1, 3), reason),
+                Outcome::Published((1, 1)),
+            ]
         );
         window.take(message(4, 5), &client);
         window.sent(10);
         window.answered(&answer(10, PubAckReason::Success));
-        assert_eq!(window.outcomes.back(), Some(&Outcome::Published(4)));
+        assert_eq!(window.outcomes.back(), Some(&Outcome::Published((1, 4))));
         assert_eq!(window.len(), 0);
     }
 
@@ -325,7 +329,7 @@ mod tests {
         }
         let order = |window: &Window| {
             let ids = window.entries.iter().filter_map(|entry| match &entry.message {
-                Source::Taken(message) => Some(message.id),
+                Source::Taken(message) => Some(message.id.1),
                 Source::State => None,
             });
             ids.collect::<Vec<_>>()

@@ -168,8 +168,11 @@ impl House {
     pub async fn said(&self) -> Vec<AlertMessage> {
         let pool = self.pool().await;
         let rows: Vec<(String,)> =
-            sqlx::query_as("DELETE FROM outbox RETURNING payload").fetch_all(&pool).await.unwrap();
+            sqlx::query_as("DELETE FROM outbox RETURNING messages").fetch_all(&pool).await.unwrap();
         pool.close().await;
-        rows.iter().filter_map(|(payload,)| serde_json::from_str(payload).ok()).collect()
+        let messages = rows.iter().flat_map(|(messages,)| {
+            serde_json::from_str::<Vec<(String, String)>>(messages).unwrap()
+        });
+        messages.filter_map(|(_, payload)| serde_json::from_str(&payload).ok()).collect()
     }
 }
