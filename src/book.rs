@@ -33,7 +33,7 @@ pub async fn load(
     for recorded in evidence::of_nights(db, &contract.id, from, to).await? {
         if let Some(client) = recorded.client {
             let visit_ref = recorded.event.visit_ref.clone();
-            book.put(&recorded.event, client, recorded.night, visit_ref);
+            book.put(Arc::new(recorded.event), client, recorded.night, visit_ref);
         }
     }
     Ok(book)

@@ -197,7 +197,7 @@ impl Case {
         let (client, night) = (&self.key.client, self.key.night);
         self.latest = None;
         self.events.push(Arc::new(PlacedEvent {
-            event: event.clone(),
+            event: Arc::new(event.clone()),
             effective_at: event.effective_at(),
             visit_ref,
             whereabouts: whereabouts(&self.contract, event, client, night, &self.registers),

@@ -8,7 +8,7 @@ use crate::domain::event::{Event, Sender};
 use crate::domain::grid;
 use crate::domain::instant::Instant;
 use crate::domain::place::{Book, Place, place};
-use crate::domain::plan::PlannedVisit;
+use crate::domain::plan::{LatLon, PlannedVisit};
 use crate::domain::refs::{ClientRef, ContractId, EventId, VisitRef};
 use crate::domain::register::Registers;
 use crate::domain::visit::PlanRow;
@@ -30,7 +30,7 @@ impl Book for Extract {
         self.visits.get(visit_ref).map(|row| row.visit.as_ref())
     }
 
-    fn visits_of(&self, night: Night) -> Vec<&PlannedVisit> {
+    fn visits_near(&self, night: Night, _at: LatLon) -> Vec<&PlannedVisit> {
         self.nights.get(&night).into_iter().flatten().map(|row| row.visit.as_ref()).collect()
     }
 

@@ -5,23 +5,26 @@
 //! nothing depends on the order of the input, save that of two messages with one event id (R6).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::domain::alert::{
     Alert, AlertKind, Cause, Change, Resolution, Sight, assess, next_deadline,
 };
-use crate::domain::casebook::{Casebook, NightKey};
+use crate::domain::casebook::{CaseIndex, Casebook};
 use crate::domain::correction::Correction;
 use crate::domain::event::{Event, Sender};
 use crate::domain::instant::Instant;
 use crate::domain::plan_check::nights_without_plan;
+use crate::domain::refs::CarerRef;
 use crate::domain::sequence::Sequence;
+use crate::domain::visit::Visit;
 use crate::report::alerts::Line;
 
 /// What was received or decided, at an instant.
 #[derive(Debug, Clone)]
 pub enum Evidence {
     /// An event.
-    Event(Box<Event>),
+    Event(Arc<Event>),
     /// The number of a message that could not be used otherwise (R9).
     Number(Sender, u64),
     /// A coordinator's correction.
@@ -40,11 +43,11 @@ pub fn play(
     evidence.sort_by_key(|(at, _)| *at);
     let mut player = Player {
         book,
-        cases: HashMap::new(),
+        cases: Vec::new(),
         deadlines: BTreeSet::new(),
-        overdue: BTreeSet::new(),
+        overdue: HashMap::new(),
         senders: BTreeMap::new(),
-        numbers: BTreeMap::new(),
+        numbers: Vec::new(),
     };
     player.arm();
     let mut evidence = evidence.into_iter().peekable();
@@ -54,8 +57,8 @@ pub fn play(
         while let Some((_, evidence)) = evidence.next_if(|(at, _)| *at == now) {
             player.take(evidence, &mut touched);
         }
-        for key in &touched {
-            player.step(key, now, Cause::Receipt);
+        for case in touched {
+            player.step(case, now, Cause::Receipt);
         }
         player.judge_numbers(now);
     }
@@ -67,60 +70,63 @@ pub fn play(
 struct Case {
     alerts: Vec<Alert>,
     deadline: Option<Instant>,
+    /// Who is inside, while `overdue_checkout` is open: their events elsewhere end it.
+    inside: Vec<CarerRef>,
 }
 
 struct Player<'a> {
     book: &'a mut Casebook,
-    cases: HashMap<NightKey, Case>,
-    deadlines: BTreeSet<(Instant, NightKey)>,
-    /// The nights in which `overdue_checkout` is open: an event elsewhere ends it.
-    overdue: BTreeSet<NightKey>,
+    /// By their places in the casebook.
+    cases: Vec<Case>,
+    deadlines: BTreeSet<(Instant, CaseIndex)>,
+    /// The nights in which `overdue_checkout` is open, by who is inside.
+    overdue: HashMap<CarerRef, BTreeSet<CaseIndex>>,
     senders: BTreeMap<Sender, (Sequence, Vec<Line>)>,
     /// The numbers that came at the present instant.
-    numbers: BTreeMap<Sender, Vec<u64>>,
+    numbers: Vec<(Sender, u64)>,
 }
 
 impl Player<'_> {
     /// Sets the first deadline of each client night.
     fn arm(&mut self) {
-        let keys: Vec<NightKey> = self.book.keys().cloned().collect();
-        for key in keys {
-            self.step(&key, Instant::MIN_UTC, Cause::Time);
+        for case in self.book.cases() {
+            self.step(case, Instant::MIN_UTC, Cause::Time);
         }
     }
 
     /// Lets time pass from deadline to deadline.
     fn pass_until(&mut self, due: impl Fn(Instant) -> bool) {
-        while let Some((at, key)) = self.deadlines.first().filter(|(at, _)| due(*at)).cloned() {
-            self.step(&key, at, Cause::Time);
+        while let Some(&(at, case)) = self.deadlines.first().filter(|(at, _)| due(*at)) {
+            self.step(case, at, Cause::Time);
         }
     }
 
-    fn take(&mut self, evidence: Evidence, touched: &mut BTreeSet<NightKey>) {
-        match evidence {
+    fn take(&mut self, evidence: Evidence, touched: &mut BTreeSet<CaseIndex>) {
+        let changed = match evidence {
             Evidence::Event(event) => {
-                if let Some(seq) = event.seq {
-                    self.numbers.entry(event.sender.clone()).or_default().push(seq);
-                }
-                // Of two with one id the first stands, whatever the second says (R6).
-                if self.book.event(event.event_id).is_some() {
-                    return;
-                }
-                touched.extend(self.book.add_event(*event));
-                touched.extend(self.overdue.iter().cloned());
+                self.numbers.extend(event.seq.map(|seq| (event.sender.clone(), seq)));
+                self.book.add_event(event)
             }
-            Evidence::Number(sender, seq) => self.numbers.entry(sender).or_default().push(seq),
-            Evidence::Correction(correction) => {
-                touched.extend(self.book.add_correction(*correction));
-                touched.extend(self.overdue.iter().cloned());
+            Evidence::Number(sender, seq) => {
+                self.numbers.push((sender, seq));
+                None
             }
-        }
+            Evidence::Correction(correction) => Some(self.book.add_correction(*correction)),
+        };
+        let Some(changed) = changed else { return };
+        touched.extend(changed.cases);
+        let overdue = changed.carers.iter().filter_map(|carer| self.overdue.get(carer));
+        touched.extend(overdue.flatten());
     }
 
-    fn step(&mut self, key: &NightKey, now: Instant, cause: Cause) {
-        let reconciled = self.book.reconcile(key, now);
-        let case = self.cases.entry(key.clone()).or_default();
-        let elsewhere = |carer: &_, after| self.book.seen_elsewhere(carer, after, &key.0);
+    fn step(&mut self, index: CaseIndex, now: Instant, cause: Cause) {
+        if self.cases.len() <= index {
+            self.cases.resize_with(index + 1, Case::default);
+        }
+        let case = &mut self.cases[index];
+        let reconciled = self.book.reconcile(index, now);
+        let (client, _) = self.book.key(index);
+        let elsewhere = |carer: &_, after| self.book.seen_elsewhere(carer, after, client);
         let contract = &self.book.contract;
         let sight = Sight::Seeing { since: Instant::MIN_UTC };
         let changes = assess(contract, &reconciled, &case.alerts, now, cause, sight, &elsewhere);
@@ -133,32 +139,41 @@ impl Player<'_> {
                 Change::About { index, carer } => case.alerts[index].carer = Some(carer),
             }
         }
+        for carer in case.inside.drain(..) {
+            if let Some(overdue) = self.overdue.get_mut(&carer) {
+                overdue.remove(&index);
+            }
+        }
         let overdue =
             |alert: &Alert| alert.kind == AlertKind::OverdueCheckout && alert.resolved.is_none();
         if case.alerts.iter().any(overdue) {
-            self.overdue.insert(key.clone());
-        } else {
-            self.overdue.remove(key);
+            let inside = reconciled.visits.iter().flat_map(Visit::inside);
+            case.inside = inside.map(|event| event.event.carer_ref.clone()).collect();
+            for carer in &case.inside {
+                self.overdue.entry(carer.clone()).or_default().insert(index);
+            }
         }
-        if let Some(at) = case.deadline.take() {
-            self.deadlines.remove(&(at, key.clone()));
-        }
-        case.deadline = next_deadline(contract, &reconciled, now);
-        if let Some(at) = case.deadline {
-            self.deadlines.insert((at, key.clone()));
+        let deadline = next_deadline(contract, &reconciled, now);
+        if deadline != case.deadline {
+            self.deadlines.extend(deadline.map(|at| (at, index)));
+            if let Some(at) = std::mem::replace(&mut case.deadline, deadline) {
+                self.deadlines.remove(&(at, index));
+            }
         }
     }
 
     /// Takes the numbers that were received at `now`: a gap that was due before is flagged, one that
     /// closes ends (R9).
     fn judge_numbers(&mut self, now: Instant) {
-        for (sender, numbers) in std::mem::take(&mut self.numbers) {
-            let (sequence, lines) = self.senders.entry(sender).or_default();
+        let mut numbers = std::mem::take(&mut self.numbers);
+        numbers.sort();
+        for of_sender in numbers.chunk_by(|(a, _), (b, _)| a == b) {
+            let (sequence, lines) = self.senders.entry(of_sender[0].0.clone()).or_default();
             if let Some(due_at) = sequence.due_at().filter(|due_at| *due_at < now) {
                 open_gap(&self.book.contract, lines, due_at, due_at);
             }
-            for number in numbers {
-                sequence.receive(number, now);
+            for (_, number) in of_sender {
+                sequence.receive(*number, now);
             }
             match sequence.due_at().filter(|due_at| *due_at <= now) {
                 Some(due_at) => open_gap(&self.book.contract, lines, due_at, now),
@@ -180,7 +195,8 @@ impl Player<'_> {
             }
             lines.extend(of_sender);
         }
-        for ((_, night), case) in self.cases {
+        for (index, case) in self.cases.into_iter().enumerate() {
+            let (_, night) = *self.book.key(index);
             lines.extend(case.alerts.into_iter().map(|alert| Line {
                 contract: contract.id.clone(),
                 night,

@@ -38,6 +38,8 @@ pub const BATCH_MAX: usize = 500;
 const REFUSED_FOR: TimeDelta = TimeDelta::seconds(30);
 /// The longest pause before a batch is tried again that the database refused.
 const RETRY_MAX: Duration = Duration::from_millis(500);
+/// How often at most a transaction is done again at once because another daemon was there first.
+const COLLISIONS_MAX: u32 = 20;
 /// A transaction that takes longer has failed: the database does not answer any more.
 const TRANSACTION_MAX: Duration = Duration::from_secs(30);
 /// How often at most the log speaks of messages that could not be used.
@@ -274,7 +276,7 @@ impl Writer {
         let batch = uuid::Uuid::new_v4().to_string();
         let mut perhaps = None;
         let mut pause = Duration::from_millis(100);
-        let mut tries = 0;
+        let (mut tries, mut collisions) = (0, 0);
         loop {
             let tried = self.transact(&work, &batch, &mut perhaps);
             let tried = timeout(TRANSACTION_MAX, tried).await;
@@ -288,7 +290,8 @@ impl Writer {
                 Err(failed) => failed,
             };
             perhaps = failed.perhaps;
-            if failed.why.is_collision() {
+            if failed.why.is_collision() && collisions < COLLISIONS_MAX {
+                collisions += 1;
                 debug!("another daemon was there first: {}", failed.why);
                 continue;
             }

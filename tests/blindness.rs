@@ -1,10 +1,12 @@
 //! What the daemon says while it cannot hear, and when it hears again (R25), with the clock in the
 //! test's hand.
 
-#![allow(clippy::unwrap_used, dead_code, reason = "a test may, and needs not all of the house")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(dead_code, reason = "not all of the house is needed")]
 
 #[path = "support/house.rs"]
 mod house;
+mod support;
 
 use chrono::TimeDelta;
 use house::{House, minutes, ten_at_night};
@@ -13,6 +15,7 @@ use nightrun::config::Contracts;
 use nightrun::domain::instant::Instant;
 use nightrun::sight::Sights;
 use nightrun::wire::alert::AlertMessage;
+use support::engine::{Engine, on_both_engines};
 
 /// A night in which a carer comes now and then.
 struct Night {
@@ -23,8 +26,8 @@ struct Night {
 
 impl Night {
     /// Visits with their runs, so many minutes after ten.
-    async fn with(visits: &[(&str, &str, i64)]) -> Self {
-        let house = House::new().await;
+    async fn with(engine: Engine, visits: &[(&str, &str, i64)]) -> Self {
+        let house = House::on(engine).await;
         let t = ten_at_night();
         for (visit, run, after) in visits {
             let run = Some(*run).filter(|run| !run.is_empty());
@@ -65,10 +68,10 @@ fn line(message: &AlertMessage) -> String {
     format!("{} {} {due} [{}]{unconfirmed}", message.kind, message.state, about.join(" "))
 }
 
+on_both_engines!(what_comes_to_hold_while_it_cannot_hear_is_told_when_it_can);
 /// What is left of the backlog makes it short staffed after its deadline was dealt with.
-#[tokio::test]
-async fn what_comes_to_hold_while_it_cannot_hear_is_told_when_it_can() {
-    let mut night = Night::with(&[]).await;
+async fn what_comes_to_hold_while_it_cannot_hear_is_told_when_it_can(engine: Engine) {
+    let mut night = Night::with(engine, &[]).await;
     night.house.import_for(2, "V-1", Some("A"), at(90), at(0)).await;
     night.house.apply(at(0)).await;
     assert_eq!(night.look(150).await, ["missed open 150 [V-1]"]);
@@ -83,11 +86,13 @@ async fn what_comes_to_hold_while_it_cannot_hear_is_told_when_it_can() {
     assert_eq!(night.look(154).await, nothing, "it is said once");
 }
 
-#[tokio::test]
-async fn a_broker_that_is_away_is_one_alert_with_the_visits_at_risk() {
-    let mut night =
-        Night::with(&[("V-1", "A", 90), ("V-2", "B", 95), ("V-3", "A", 100), ("V-4", "B", 300)])
-            .await;
+on_both_engines!(a_broker_that_is_away_is_one_alert_with_the_visits_at_risk);
+async fn a_broker_that_is_away_is_one_alert_with_the_visits_at_risk(engine: Engine) {
+    let mut night = Night::with(
+        engine,
+        &[("V-1", "A", 90), ("V-2", "B", 95), ("V-3", "A", 100), ("V-4", "B", 300)],
+    )
+    .await;
     night.come("V-3", 89).await;
     night.sights.lose_broker(at(90));
     let nothing: [&str; 0] = [];
@@ -113,9 +118,9 @@ async fn a_broker_that_is_away_is_one_alert_with_the_visits_at_risk() {
     );
 }
 
-#[tokio::test]
-async fn an_alert_that_a_killed_daemon_left_open_is_taken_up() {
-    let mut night = Night::with(&[("V-1", "A", 90)]).await;
+on_both_engines!(an_alert_that_a_killed_daemon_left_open_is_taken_up);
+async fn an_alert_that_a_killed_daemon_left_open_is_taken_up(engine: Engine) {
+    let mut night = Night::with(engine, &[("V-1", "A", 90)]).await;
     night.sights.lose_broker(at(80));
     assert_eq!(night.look(81).await, ["monitoring_blind open 81 []"]);
     // Another process begins, and hears nothing either.
@@ -133,9 +138,9 @@ async fn an_alert_that_a_killed_daemon_left_open_is_taken_up() {
     );
 }
 
-#[tokio::test]
-async fn outside_service_hours_nobody_is_told_but_nothing_is_claimed_either() {
-    let mut night = Night::with(&[("V-1", "A", 10)]).await;
+on_both_engines!(outside_service_hours_nobody_is_told_but_nothing_is_claimed_either);
+async fn outside_service_hours_nobody_is_told_but_nothing_is_claimed_either(engine: Engine) {
+    let mut night = Night::with(engine, &[("V-1", "A", 10)]).await;
     night.sights.lose_broker(at(-60));
     let nothing: [&str; 0] = [];
     assert_eq!(night.look(30).await, nothing, "22:30");
@@ -148,11 +153,13 @@ async fn outside_service_hours_nobody_is_told_but_nothing_is_claimed_either() {
     );
 }
 
-#[tokio::test]
-async fn phones_that_are_all_silent_while_two_runs_are_waited_for_are_blindness() {
-    let mut night =
-        Night::with(&[("V-1", "A", 90), ("V-2", "A", 92), ("V-3", "B", 100), ("V-4", "", 101)])
-            .await;
+on_both_engines!(phones_that_are_all_silent_while_two_runs_are_waited_for_are_blindness);
+async fn phones_that_are_all_silent_while_two_runs_are_waited_for_are_blindness(engine: Engine) {
+    let mut night = Night::with(
+        engine,
+        &[("V-1", "A", 90), ("V-2", "A", 92), ("V-3", "B", 100), ("V-4", "", 101)],
+    )
+    .await;
     night.come("V-4", 88).await;
     assert_eq!(night.look(105).await, ["tolerance open 105 [V-1]"], "phones were heard at 88");
     assert_eq!(night.look(108).await, ["tolerance open 107 [V-2]"], "one run");
@@ -175,9 +182,10 @@ async fn phones_that_are_all_silent_while_two_runs_are_waited_for_are_blindness(
     );
 }
 
-#[tokio::test]
-async fn one_run_that_nobody_works_is_no_blindness() {
-    let mut night = Night::with(&[("V-1", "A", 90), ("V-2", "A", 92), ("V-3", "", 95)]).await;
+on_both_engines!(one_run_that_nobody_works_is_no_blindness);
+async fn one_run_that_nobody_works_is_no_blindness(engine: Engine) {
+    let mut night =
+        Night::with(engine, &[("V-1", "A", 90), ("V-2", "A", 92), ("V-3", "", 95)]).await;
     let mut said = night.look(110).await;
     said.sort();
     assert_eq!(
@@ -186,10 +194,10 @@ async fn one_run_that_nobody_works_is_no_blindness() {
     );
 }
 
+on_both_engines!(deadlines_of_a_contract_wait_until_the_configuration_has_it_again);
 /// Somebody takes the contract out of the configuration, and puts it back.
-#[tokio::test]
-async fn deadlines_of_a_contract_wait_until_the_configuration_has_it_again() {
-    let mut night = Night::with(&[("V-1", "A", 90)]).await;
+async fn deadlines_of_a_contract_wait_until_the_configuration_has_it_again(engine: Engine) {
+    let mut night = Night::with(engine, &[("V-1", "A", 90)]).await;
     let without = Contracts::new([], true);
     let with = std::mem::replace(&mut night.house.contracts, without);
     let nothing: [&str; 0] = [];
@@ -198,10 +206,10 @@ async fn deadlines_of_a_contract_wait_until_the_configuration_has_it_again() {
     assert_eq!(night.look(125).await, ["late open 120 [V-1]"]);
 }
 
+on_both_engines!(a_plan_that_came_before_its_contract_has_deadlines);
 /// Somebody adds the contract and imports its plan, and only then restarts the daemon.
-#[tokio::test]
-async fn a_plan_that_came_before_its_contract_has_deadlines() {
-    let mut night = Night::with(&[]).await;
+async fn a_plan_that_came_before_its_contract_has_deadlines(engine: Engine) {
+    let mut night = Night::with(engine, &[]).await;
     night.house.import("V-1", Some("A"), at(90), at(0)).await;
     let without = Contracts::new([], true);
     let with = std::mem::replace(&mut night.house.contracts, without);
@@ -211,9 +219,13 @@ async fn a_plan_that_came_before_its_contract_has_deadlines() {
     assert_eq!(night.look(105).await, ["tolerance open 105 [V-1]"]);
 }
 
-#[tokio::test]
-async fn what_a_clock_that_was_ahead_raised_is_over_when_it_is_put_back_and_due_in_its_time() {
-    let mut night = Night::with(&[("V-1", "A", 90)]).await;
+on_both_engines!(
+    what_a_clock_that_was_ahead_raised_is_over_when_it_is_put_back_and_due_in_its_time
+);
+async fn what_a_clock_that_was_ahead_raised_is_over_when_it_is_put_back_and_due_in_its_time(
+    engine: Engine,
+) {
+    let mut night = Night::with(engine, &[("V-1", "A", 90)]).await;
     assert_eq!(night.look(151).await, ["missed open 150 [V-1]"], "the clock is two hours ahead");
     night.house.put_back(at(31)).await;
     assert_eq!(night.look(31).await, ["missed resolved 150 [V-1]"]);
@@ -222,11 +234,11 @@ async fn what_a_clock_that_was_ahead_raised_is_over_when_it_is_put_back_and_due_
     assert_eq!(night.look(150).await, ["late resolved 120 [V-1]", "missed open 150 [V-1]"]);
 }
 
+on_both_engines!(a_carer_who_is_seen_elsewhere_confirms_nothing_that_was_due_before);
 /// The carer is heard of elsewhere before the night that the carer had not left has been looked at.
-#[tokio::test]
-async fn a_carer_who_is_seen_elsewhere_confirms_nothing_that_was_due_before() {
+async fn a_carer_who_is_seen_elsewhere_confirms_nothing_that_was_due_before(engine: Engine) {
     let visits = [("V-1.early", "A", 60), ("V-1.late", "A", 140), ("V-2", "A", 300)];
-    let mut night = Night::with(&visits).await;
+    let mut night = Night::with(engine, &visits).await;
     night.come("V-1.early", 60).await;
     assert_eq!(night.look(150).await, ["overdue_checkout open 150 [V-1.early]"]);
     night.sights.lose_broker(at(151));
@@ -238,10 +250,12 @@ async fn a_carer_who_is_seen_elsewhere_confirms_nothing_that_was_due_before() {
     );
 }
 
+on_both_engines!(what_is_read_late_over_a_slow_connection_raises_nothing_that_was_put_right);
 /// A connection that lags: the check-in may have been at the broker before the deadline.
-#[tokio::test]
-async fn what_is_read_late_over_a_slow_connection_raises_nothing_that_was_put_right() {
-    let mut night = Night::with(&[("V-1", "A", 90), ("V-2", "A", 90)]).await;
+async fn what_is_read_late_over_a_slow_connection_raises_nothing_that_was_put_right(
+    engine: Engine,
+) {
+    let mut night = Night::with(engine, &[("V-1", "A", 90), ("V-2", "A", 90)]).await;
     night.sights.heard_up_to(Some(at(104)));
     night.come("V-1", 106).await;
     let nothing: [&str; 0] = [];

@@ -10,6 +10,7 @@ use nightrun::domain::instant::Instant;
 use serde_json::{Value, json};
 use support::Mosquitto;
 use support::daemon::{Installation, VISITS, ago, text};
+use support::engine::{Engine, on_both_engines};
 use support::people::Heard;
 
 /// A visit of half an hour that was to start then.
@@ -54,23 +55,23 @@ async fn late_is_told_within_a_second(installation: &Installation) {
     daemon.terminate().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn late_is_told_within_a_second_through_mosquitto() {
-    late_is_told_within_a_second(&Installation::at(&Mosquitto::start(&[]))).await;
+on_both_engines!(late_is_told_within_a_second_through_mosquitto);
+async fn late_is_told_within_a_second_through_mosquitto(engine: Engine) {
+    late_is_told_within_a_second(&Installation::at(&Mosquitto::start(&[])).on(engine)).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn late_is_told_within_a_second_through_the_embedded_broker() {
-    late_is_told_within_a_second(&Installation::embedded()).await;
+on_both_engines!(late_is_told_within_a_second_through_the_embedded_broker);
+async fn late_is_told_within_a_second_through_the_embedded_broker(engine: Engine) {
+    late_is_told_within_a_second(&Installation::embedded().on(engine)).await;
 }
 
+on_both_engines!(a_deadline_that_was_slept_through_is_told_once_after_the_backlog);
 /// V-1 became late, and V-2 would have, while the daemon was away; but V-2's carer had come.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_deadline_that_was_slept_through_is_told_once_after_the_backlog() {
+async fn a_deadline_that_was_slept_through_is_told_once_after_the_backlog(engine: Engine) {
     let broker = Mosquitto::start(&[]);
-    let installation = Installation::at(&broker);
+    let installation = Installation::at(&broker).on(engine);
     // Another daemon that stays awake says when the instant has come.
-    let awake = Installation::embedded();
+    let awake = Installation::embedded().on(engine);
     let (daemon, waking) = tokio::join!(installation.start(), awake.start());
     let mut alerts = installation.alerts().await;
     let mut clock_strikes = awake.alerts().await;
@@ -113,11 +114,11 @@ async fn a_deadline_that_was_slept_through_is_told_once_after_the_backlog() {
     waking.terminate().await;
 }
 
+on_both_engines!(what_was_late_before_the_start_is_told_after_it);
 /// The plan came while the daemon was away, and so late that nobody could be told in time.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_late_before_the_start_is_told_after_it() {
+async fn what_was_late_before_the_start_is_told_after_it(engine: Engine) {
     let broker = Mosquitto::start(&[]);
-    let installation = Installation::at(&broker);
+    let installation = Installation::at(&broker).on(engine);
     installation.import("visits", VISITS, &[visit("V-1", ago(31 * 60))]);
     let mut alerts = installation.alerts().await;
     let daemon = installation.start().await;
@@ -128,9 +129,9 @@ async fn what_was_late_before_the_start_is_told_after_it() {
     daemon.terminate().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_import_while_the_daemon_runs_is_taken_up_within_a_second() {
-    let installation = Installation::embedded();
+on_both_engines!(an_import_while_the_daemon_runs_is_taken_up_within_a_second);
+async fn an_import_while_the_daemon_runs_is_taken_up_within_a_second(engine: Engine) {
+    let installation = Installation::embedded().on(engine);
     let daemon = installation.start().await;
     let mut alerts = installation.alerts().await;
     installation.import("visits", VISITS, &[visit("V-1", ago(40 * 60))]);

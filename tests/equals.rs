@@ -2,7 +2,7 @@
 //! order, the batches, the repeats, and whether plan and registers come before the events, between
 //! them or after them.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 #[allow(dead_code, reason = "this test uses its part of it")]
 #[path = "properties/nights.rs"]
@@ -10,6 +10,7 @@ mod nights;
 
 #[path = "equals/by_hand.rs"]
 mod by_hand;
+mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,9 +37,8 @@ use nightrun::message::{Ack, Message};
 use nightrun::replay::play;
 use nightrun::report;
 use nightrun::sight::Sights;
+use nightrun::store::Store;
 use nightrun::store::registers::RegisterRow;
-use nightrun::store::sql::sql;
-use nightrun::store::{Database, Store};
 use nightrun::watch;
 use nightrun::wire::event_payload::{EventPayload, EventType, PositionPayload};
 use nightrun::wire::topic;
@@ -47,6 +47,7 @@ use proptest::collection::vec;
 use proptest::option::{of, weighted};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use support::engine::{Database, Engine, on_both_engines};
 
 /// A file that is imported.
 #[derive(Debug, Clone)]
@@ -364,18 +365,19 @@ type Open = BTreeSet<(String, AlertKind)>;
 /// A daemon's database, its contract, and the time that it is there.
 struct Daemon {
     _directory: tempfile::TempDir,
+    database: Database,
     store: Store,
     contracts: Contracts,
     now: Instant,
 }
 
 impl Daemon {
-    async fn start(contract: &Contract, now: Instant) -> Self {
+    async fn start(engine: Engine, contract: &Contract, now: Instant) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store =
-            Store::open(&Database::file(&directory.path().join("nightrun.db"))).await.unwrap();
+        let database = Database::new(engine, directory.path());
+        let store = database.open().await;
         let contracts = Contracts::new([contract.clone()], true);
-        Self { _directory: directory, store, contracts, now }
+        Self { _directory: directory, database, store, contracts, now }
     }
 
     /// Hears the broker, and phones just now.
@@ -432,16 +434,14 @@ impl Daemon {
 
     /// Looks at all client nights again, as if something were due.
     async fn look_at_all(&self) -> Result<(), TestCaseError> {
-        let mut tx = self.store.write().await.unwrap();
-        sql("UPDATE night SET due_at = 0").execute(&mut tx).await.unwrap();
-        tx.commit().await.unwrap();
+        self.database.try_execute("UPDATE night SET due_at = 0").await.unwrap();
         self.look().await
     }
 
     /// The ledger of every night agrees, at any time (R6, R7, R8).
     async fn agrees(&self, contract: &Arc<Contract>) -> Result<(), TestCaseError> {
         let nights = "SELECT night FROM ledger UNION SELECT night FROM planned_visit";
-        let nights = self.texts(nights).await;
+        let nights = self.database.texts(nights).await;
         let mut tx = self.store.read().await.unwrap();
         for night in nights {
             let night = night.parse().unwrap();
@@ -452,26 +452,17 @@ impl Daemon {
         Ok(())
     }
 
-    async fn texts(&self, query: &'static str) -> Vec<String> {
-        let mut tx = self.store.read().await.unwrap();
-        let found: Vec<(String,)> = sql(query).fetch_all(&mut tx).await.unwrap();
-        found.into_iter().map(|(text,)| text).collect()
-    }
-
     /// The open alerts about visits: one at most of a visit and kind, and of the five that exclude
     /// each other (R21).
     async fn open(&self) -> Result<Open, TestCaseError> {
-        let mut tx = self.store.read().await.unwrap();
-        let found: Vec<(String, String)> = sql(
-            "SELECT visit_ref, kind FROM alert WHERE resolved_at IS NULL AND visit_ref IS NOT NULL",
-        )
-        .fetch_all(&mut tx)
-        .await
-        .unwrap();
+        let found = "SELECT visit_ref || ' ' || kind FROM alert WHERE resolved_at IS NULL";
+        let found = self.database.texts(&format!("{found} AND visit_ref IS NOT NULL")).await;
         let mut open = Open::new();
         let mut kinds = BTreeSet::new();
         let mut exclusive = BTreeSet::new();
-        for (visit_ref, kind) in found {
+        for alert in found {
+            let (visit_ref, kind) = alert.split_once(' ').unwrap();
+            let visit_ref = visit_ref.to_owned();
             let kind: AlertKind = kind.parse().unwrap();
             let alone = !kind.is_exclusive() || exclusive.insert(visit_ref.clone());
             prop_assert!(alone, "two of the five are open for {visit_ref}");
@@ -497,8 +488,8 @@ fn registers(rows: &[RegisterRow]) -> Registers {
     registers
 }
 
-async fn check(story: &Story) -> Result<(), TestCaseError> {
-    let mut daemon = Daemon::start(&story.contract, story.began).await;
+async fn check(engine: Engine, story: &Story) -> Result<(), TestCaseError> {
+    let mut daemon = Daemon::start(engine, &story.contract, story.began).await;
     for step in &story.steps {
         match step {
             Step::Batch(batch) => daemon.take(batch, &story.events).await,
@@ -541,9 +532,9 @@ async fn check(story: &Story) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn checked(story: &Story) -> Result<(), TestCaseError> {
+fn checked(engine: Engine, story: &Story) -> Result<(), TestCaseError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(check(story))
+    runtime.block_on(check(engine, story))
 }
 
 fn cases(number: u32) -> ProptestConfig {
@@ -555,7 +546,7 @@ proptest! {
 
     /// (R8, R12, R21)
     #[test]
-    fn the_database_and_a_replay_make_the_same_of_a_night(story in story()) {
-        checked(&story)?;
+    fn sqlite_and_a_replay_make_the_same_of_a_night(story in story()) {
+        checked(Engine::Sqlite, &story)?;
     }
 }

@@ -7,6 +7,7 @@ mod properties {
 }
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{Datelike, Days, NaiveDate, TimeDelta};
 use nightrun::domain::alert::AlertKind;
@@ -195,7 +196,7 @@ fn check_any_order(
         {
             book.add_correction(correction.clone());
         }
-        book.add_event(event.clone());
+        book.add_event(Arc::new(event.clone()));
     }
     for correction in corrections {
         book.add_correction(correction.clone());

@@ -1,10 +1,12 @@
 //! Phones, units and contracts about which time alone says something (R9, R21), with the clock in
 //! the test's hand.
 
-#![allow(clippy::unwrap_used, dead_code, reason = "a test may, and needs not all of the house")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(dead_code, reason = "not all of the house is needed")]
 
 #[path = "support/house.rs"]
 mod house;
+mod support;
 
 use chrono::TimeDelta;
 use house::{House, device, minutes, phone, ten_at_night};
@@ -16,6 +18,7 @@ use nightrun::senders;
 use nightrun::watch::PlanWatch;
 use nightrun::wire::alert::State;
 use nightrun::wire::status::DeviceStatus;
+use support::engine::{Engine, on_both_engines};
 
 /// What has been said to others since the last time: kind, state, due instant.
 async fn said(house: &House) -> Vec<(AlertKind, State, Instant)> {
@@ -27,9 +30,9 @@ fn seeing() -> Sight {
     Sight::Seeing { since: Instant::MIN_UTC }
 }
 
-#[tokio::test]
-async fn a_unit_that_the_broker_reports_lost_is_offline_after_a_quarter_of_an_hour() {
-    let house = House::new().await;
+on_both_engines!(a_unit_that_the_broker_reports_lost_is_offline_after_a_quarter_of_an_hour);
+async fn a_unit_that_the_broker_reports_lost_is_offline_after_a_quarter_of_an_hour(engine: Engine) {
+    let house = House::on(engine).await;
     let t = ten_at_night();
     house.hear(t, |heard| heard.event(device(), None, t)).await;
     house.hear(t + minutes(5), |heard| heard.lost(device(), t + minutes(5))).await;
@@ -47,10 +50,10 @@ async fn a_unit_that_the_broker_reports_lost_is_offline_after_a_quarter_of_an_ho
     assert_eq!(said(&house).await, [(AlertKind::DeviceOffline, State::Resolved, due_at)]);
 }
 
+on_both_engines!(what_the_broker_had_retained_is_news_only_if_it_is_new);
 /// What the broker repeats to a new subscriber sets no clock anew.
-#[tokio::test]
-async fn what_the_broker_had_retained_is_news_only_if_it_is_new() {
-    let house = House::new().await;
+async fn what_the_broker_had_retained_is_news_only_if_it_is_new(engine: Engine) {
+    let house = House::on(engine).await;
     let t = ten_at_night();
     let kept = |status, after: i64| {
         let at = t + minutes(after);
@@ -81,13 +84,13 @@ async fn what_the_broker_had_retained_is_news_only_if_it_is_new() {
     assert_eq!(said(&house).await, [(AlertKind::DeviceOffline, State::Open, silent_at)]);
 }
 
+on_both_engines!(a_loss_and_a_sign_of_life_at_the_same_instant_are_in_their_order);
 /// Whatever the clock of the machine does, what comes later counts.
-#[tokio::test]
-async fn a_loss_and_a_sign_of_life_at_the_same_instant_are_in_their_order() {
+async fn a_loss_and_a_sign_of_life_at_the_same_instant_are_in_their_order(engine: Engine) {
     let t = ten_at_night();
     let due_at = t + minutes(15) + TimeDelta::microseconds(1);
     for lost_last in [true, false] {
-        let house = House::new().await;
+        let house = House::on(engine).await;
         house.hear(t, |heard| heard.online(device(), t)).await;
         house
             .hear(t, |heard| {
@@ -106,9 +109,9 @@ async fn a_loss_and_a_sign_of_life_at_the_same_instant_are_in_their_order() {
     }
 }
 
-#[tokio::test]
-async fn a_unit_that_says_nothing_for_a_day_is_offline_and_a_phone_is_not() {
-    let house = House::new().await;
+on_both_engines!(a_unit_that_says_nothing_for_a_day_is_offline_and_a_phone_is_not);
+async fn a_unit_that_says_nothing_for_a_day_is_offline_and_a_phone_is_not(engine: Engine) {
+    let house = House::on(engine).await;
     let t = ten_at_night();
     house.hear(t, |heard| heard.event(device(), None, t)).await;
     house.hear(t, |heard| heard.event(phone(), None, t)).await;
@@ -119,9 +122,9 @@ async fn a_unit_that_says_nothing_for_a_day_is_offline_and_a_phone_is_not() {
     assert_eq!(said(&house).await, [(AlertKind::DeviceOffline, State::Open, due_at)]);
 }
 
-#[tokio::test]
-async fn a_gap_that_stays_open_is_flagged_and_ends_when_it_closes() {
-    let house = House::new().await;
+on_both_engines!(a_gap_that_stays_open_is_flagged_and_ends_when_it_closes);
+async fn a_gap_that_stays_open_is_flagged_and_ends_when_it_closes(engine: Engine) {
+    let house = House::on(engine).await;
     let t = ten_at_night();
     let hear = |seq, after: i64| {
         let at = t + minutes(after);
@@ -141,9 +144,9 @@ async fn a_gap_that_stays_open_is_flagged_and_ends_when_it_closes() {
     assert_eq!(said(&house).await, [(AlertKind::SequenceGap, State::Resolved, due_at)]);
 }
 
-#[tokio::test]
-async fn a_gap_that_closes_in_time_is_not_flagged() {
-    let house = House::new().await;
+on_both_engines!(a_gap_that_closes_in_time_is_not_flagged);
+async fn a_gap_that_closes_in_time_is_not_flagged(engine: Engine) {
+    let house = House::on(engine).await;
     let t = ten_at_night();
     for (seq, after) in [(1, 0), (3, 2), (2, 16)] {
         let at = t + minutes(after);
@@ -153,9 +156,9 @@ async fn a_gap_that_closes_in_time_is_not_flagged() {
     assert_eq!(said(&house).await, []);
 }
 
-#[tokio::test]
-async fn a_plan_that_has_not_come_two_hours_before_the_service_begins() {
-    let house = House::new().await;
+on_both_engines!(a_plan_that_has_not_come_two_hours_before_the_service_begins);
+async fn a_plan_that_has_not_come_two_hours_before_the_service_begins(engine: Engine) {
+    let house = House::on(engine).await;
     let t = ten_at_night();
     let yesterday = t - TimeDelta::hours(24);
     house.import("V-1", None, yesterday + minutes(120), yesterday).await;
@@ -172,9 +175,9 @@ async fn a_plan_that_has_not_come_two_hours_before_the_service_begins() {
     assert_eq!(said(&house).await, [(AlertKind::NoPlan, State::Resolved, due_at)]);
 }
 
-#[tokio::test]
-async fn a_contract_without_visits_in_the_past_week_needs_no_plan() {
-    let house = House::new().await;
+on_both_engines!(a_contract_without_visits_in_the_past_week_needs_no_plan);
+async fn a_contract_without_visits_in_the_past_week_needs_no_plan(engine: Engine) {
+    let house = House::on(engine).await;
     let t = ten_at_night();
     let long_ago = t - TimeDelta::days(8);
     house.import("V-1", None, long_ago, long_ago).await;
@@ -182,10 +185,10 @@ async fn a_contract_without_visits_in_the_past_week_needs_no_plan() {
     assert_eq!(said(&house).await, []);
 }
 
+on_both_engines!(units_of_a_contract_that_is_not_configured_any_more_hold_up_nobody);
 /// More of them than are looked at in one transaction.
-#[tokio::test]
-async fn units_of_a_contract_that_is_not_configured_any_more_hold_up_nobody() {
-    let mut house = House::new().await;
+async fn units_of_a_contract_that_is_not_configured_any_more_hold_up_nobody(engine: Engine) {
+    let mut house = House::on(engine).await;
     let t = ten_at_night();
     house
         .hear(t, |heard| {
@@ -205,9 +208,9 @@ async fn units_of_a_contract_that_is_not_configured_any_more_hold_up_nobody() {
     assert_eq!(said(&house).await, [(AlertKind::DeviceOffline, State::Open, due_at)]);
 }
 
-#[tokio::test]
-async fn what_is_said_of_a_unit_is_in_local_time_and_ends() {
-    let house = House::new().await;
+on_both_engines!(what_is_said_of_a_unit_is_in_local_time_and_ends);
+async fn what_is_said_of_a_unit_is_in_local_time_and_ends(engine: Engine) {
+    let house = House::on(engine).await;
     let t = parse_instant("2019-07-01T21:05:30.25Z").unwrap();
     house.hear(t, |heard| heard.online(device(), t)).await;
     house.hear(t + minutes(1), |heard| heard.lost(device(), t + minutes(1))).await;

@@ -22,7 +22,7 @@ use crate::domain::visit::{PlanRow, Visit};
 use crate::files::EventLine;
 use crate::replay::{Evidence, play};
 use crate::report;
-use crate::wire::payload::decode;
+use crate::wire::payload::decode_event;
 
 /// What `nightrun replay` takes.
 #[derive(Args)]
@@ -159,19 +159,16 @@ fn read(arguments: &Arguments, known: &Known<'_>) -> anyhow::Result<BTreeMap<Con
     });
     read_rows(&arguments.events, &contracts, |_, line: EventLine| {
         let at = line.received_at;
-        let decoded = decode(&line.topic, &line.payload, at, |id| known.has(id));
-        let (contract, evidence) = match decoded {
-            Ok(decoded) => {
-                let contract = decoded.event.contract.clone();
-                (contract, Evidence::Event(Box::new(decoded.event)))
-            }
-            Err(rejection) => match (rejection.contract, rejection.sender, rejection.seq) {
-                (Some(contract), Some(sender), Some(seq)) => {
-                    (contract, Evidence::Number(sender, seq))
-                }
-                _ => return Ok(()),
-            },
-        };
+        let (contract, evidence) =
+            match decode_event(&line.topic, &line.payload, at, |id| known.has(id)) {
+                Ok(event) => (event.contract.clone(), Evidence::Event(Arc::new(event))),
+                Err(rejection) => match (rejection.contract, rejection.sender, rejection.seq) {
+                    (Some(contract), Some(sender), Some(seq)) => {
+                        (contract, Evidence::Number(sender, seq))
+                    }
+                    _ => return Ok(()),
+                },
+            };
         shares.entry(contract).or_default().evidence.push((at, evidence));
         Ok(())
     })?;

@@ -1,6 +1,5 @@
 //! Attendances: one carer's check-in and check-out at one visit (R10).
 
-use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -17,7 +16,7 @@ pub const REPEAT_WITHIN: TimeDelta = minutes(5);
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlacedEvent {
     /// The event.
-    pub event: Event,
+    pub event: Arc<Event>,
     /// Its effective time (R5).
     pub effective_at: Instant,
     /// The visit that the event, or a coordinator, says it belongs to.
@@ -107,21 +106,17 @@ impl Attendance {
 /// in order of time, then carer, whatever the order of `events`.
 #[must_use]
 pub fn attendances(events: &[Arc<PlacedEvent>]) -> Vec<Attendance> {
-    let mut by_carer: BTreeMap<&CarerRef, Vec<&Arc<PlacedEvent>>> = BTreeMap::new();
-    let mut seen = HashSet::new();
-    for event in events {
-        if !matches!(event.event.kind, EventKind::NotDelivered(_))
-            && seen.insert(event.event.event_id)
-        {
-            by_carer.entry(&event.event.carer_ref).or_default().push(event);
-        }
-    }
-    let mut all = Vec::new();
-    for mut events in by_carer.into_values() {
-        events.sort_by_key(|event| {
-            (event.effective_at, event.event.kind != EventKind::CheckIn, event.event.event_id)
-        });
-        of_one_carer(&events, &mut all);
+    let mut events: Vec<&Arc<PlacedEvent>> = (events.iter())
+        .filter(|event| !matches!(event.event.kind, EventKind::NotDelivered(_)))
+        .collect();
+    events.sort_by_key(|placed| {
+        let event = &placed.event;
+        (&event.carer_ref, placed.effective_at, event.kind != EventKind::CheckIn, event.event_id)
+    });
+    events.dedup_by_key(|event| event.event.event_id);
+    let mut all = Vec::with_capacity(events.len());
+    for events in events.chunk_by(|a, b| a.event.carer_ref == b.event.carer_ref) {
+        of_one_carer(events, &mut all);
     }
     all.sort_by(|a, b| a.order().cmp(&b.order()));
     all

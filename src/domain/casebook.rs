@@ -4,7 +4,9 @@
 //! Finds out where each event belongs and hands whole client nights to [`reconcile`]. Decides
 //! nothing itself.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::attendance::PlacedEvent;
@@ -12,9 +14,10 @@ use super::calendar::Night;
 use super::correction::{Correction, CorrectionKind};
 use super::event::Event;
 use super::instant::Instant;
+use super::neighbours::Neighbours;
 use super::overlap::mark_overlaps;
 use super::place::{Book, Place, place, whereabouts};
-use super::plan::PlannedVisit;
+use super::plan::{LatLon, PlannedVisit};
 use super::policy::Contract;
 use super::refs::{CarerRef, ClientRef, EventId, VisitRef};
 use super::register::Registers;
@@ -23,10 +26,28 @@ use super::visit::{ClientNight, PlanRow, Reconciled, Visit, reconcile};
 /// A client's night by its name.
 pub type NightKey = (ClientRef, Night);
 
-#[derive(Default)]
+/// A client's night by its place in the casebook, where it stays.
+pub type CaseIndex = usize;
+
 struct Case {
+    key: NightKey,
     plan: Vec<PlanRow>,
     events: Vec<Arc<PlacedEvent>>,
+}
+
+/// An event, and the client's night in which it is, if any.
+struct Kept {
+    event: Arc<Event>,
+    case: Option<CaseIndex>,
+}
+
+/// What a piece of evidence changes.
+#[derive(Debug, Default)]
+pub struct Touched {
+    /// The client nights that lost or gained an event, or about which something was decided.
+    pub cases: Vec<CaseIndex>,
+    /// The carers who were somewhere else than was known before.
+    pub carers: Vec<CarerRef>,
 }
 
 /// The plan, registers and evidence of one contract.
@@ -34,190 +55,219 @@ pub struct Casebook {
     /// The contract.
     pub contract: Arc<Contract>,
     registers: Registers,
+    neighbours: Neighbours,
     visits: HashMap<VisitRef, Arc<PlannedVisit>>,
-    nights: BTreeMap<Night, Vec<Arc<PlannedVisit>>>,
-    cases: BTreeMap<NightKey, Case>,
-    placed: HashMap<EventId, NightKey>,
+    nights: BTreeSet<Night>,
+    cases: Vec<Case>,
+    index: HashMap<NightKey, CaseIndex>,
+    events: HashMap<EventId, Kept>,
     /// Events by the event after which the unplanned visit is called that they name.
     naming: HashMap<EventId, BTreeSet<EventId>>,
+    /// What was decided about planned visits, and about those called after an event.
     corrections: HashMap<VisitRef, Vec<Correction>>,
+    corrections_of_unplanned: HashMap<EventId, Vec<Correction>>,
     placements: HashMap<EventId, VisitRef>,
-    events: HashMap<EventId, Arc<Event>>,
-    whereabouts: HashMap<CarerRef, Vec<(Instant, ClientRef)>>,
+    /// Where carers have been and when, in order of time.
+    whereabouts: HashMap<CarerRef, Vec<(Instant, CaseIndex)>>,
 }
 
 impl Casebook {
     /// An empty casebook with the contract's registers.
     #[must_use]
     pub fn new(contract: Arc<Contract>, registers: Registers) -> Self {
+        let fence_m = contract.policies().map(|policy| policy.fence_m).fold(0.0, f64::max);
+        let mut neighbours = Neighbours::default();
+        for (client, home) in registers.homes() {
+            if let Some(at) = home.at {
+                neighbours.put(client, at, home.fence_m.unwrap_or(fence_m));
+            }
+        }
         Self {
             contract,
             registers,
+            neighbours,
             visits: HashMap::new(),
-            nights: BTreeMap::new(),
-            cases: BTreeMap::new(),
-            placed: HashMap::new(),
+            nights: BTreeSet::new(),
+            cases: Vec::new(),
+            index: HashMap::new(),
+            events: HashMap::new(),
             naming: HashMap::new(),
             corrections: HashMap::new(),
+            corrections_of_unplanned: HashMap::new(),
             placements: HashMap::new(),
-            events: HashMap::new(),
             whereabouts: HashMap::new(),
         }
+    }
+
+    fn case_of(&mut self, key: NightKey) -> CaseIndex {
+        let cases = &mut self.cases;
+        *self.index.entry(key).or_insert_with_key(|key| {
+            cases.push(Case { key: key.clone(), plan: Vec::new(), events: Vec::new() });
+            cases.len() - 1
+        })
     }
 
     /// Enters a planned visit. The whole plan is entered before the first event.
     pub fn add_visit(&mut self, row: PlanRow) {
         let visit = Arc::clone(&row.visit);
         let night = self.contract.night_of(visit.start);
-        self.cases.entry((visit.client_ref.clone(), night)).or_default().plan.push(row);
-        self.visits.insert(visit.visit_ref.clone(), Arc::clone(&visit));
-        self.nights.entry(night).or_default().push(visit);
+        let case = self.case_of((visit.client_ref.clone(), night));
+        self.cases[case].plan.push(row);
+        self.visits.insert(visit.visit_ref.clone(), visit);
+        self.nights.insert(night);
     }
 
-    /// Enters an event that is not there yet, and returns the client nights that it changes.
-    pub fn add_event(&mut self, event: Event) -> Vec<NightKey> {
+    /// Enters an event, unless there is one of that id: of two the first stands, whatever the second
+    /// says (R6).
+    pub fn add_event(&mut self, event: Arc<Event>) -> Option<Touched> {
         let event_id = event.event_id;
+        let Entry::Vacant(place) = self.events.entry(event_id) else { return None };
         let says = event.visit_ref.as_ref().filter(|_| event.client_ref.is_none());
         // Both: what a coordinator names may not be there.
         let names = self.placements.get(&event_id).into_iter().chain(says);
         for other in names.filter_map(VisitRef::unplanned_event) {
             self.naming.entry(other).or_default().insert(event_id);
         }
-        self.events.insert(event_id, Arc::new(event));
-        self.place_anew(event_id)
+        place.insert(Kept { event, case: None });
+        Some(self.place_anew(event_id))
     }
 
     /// Places an event, and those that name the unplanned visit that is called after it.
-    fn place_anew(&mut self, event_id: EventId) -> Vec<NightKey> {
-        let mut touched = Vec::new();
+    fn place_anew(&mut self, event_id: EventId) -> Touched {
+        let mut touched = Touched::default();
         let mut done = BTreeSet::new();
         let mut to_place = vec![event_id];
         while let Some(event_id) = to_place.pop() {
-            let Some(event) = self.events.get(&event_id).cloned() else { continue };
+            let Some(kept) = self.events.get_mut(&event_id) else { continue };
             if !done.insert(event_id) {
                 continue;
             }
+            let event = Arc::clone(&kept.event);
+            let left = kept.case.take();
             to_place.extend(self.naming.get(&event_id).into_iter().flatten());
-            touched.extend(self.take_out(&event));
+            if let Some(case) = left {
+                self.take_out(&event, case);
+                touched.cases.push(case);
+            }
             let following = Following { book: self, followed: vec![event_id] };
             let found = place(&self.contract, &event, &following, &self.registers);
             if let Place::At { client, night, visit_ref, .. } = found {
-                touched.push((client.clone(), night));
-                self.put(&event, client, night, visit_ref);
+                let case = self.put(Arc::clone(&event), client, night, visit_ref);
+                if let Some(kept) = self.events.get_mut(&event_id) {
+                    kept.case = Some(case);
+                }
+                touched.cases.push(case);
             }
+            touched.carers.push(event.carer_ref.clone());
         }
         touched
     }
 
     /// Takes an event out of the client's night in which it was.
-    fn take_out(&mut self, event: &Event) -> Option<NightKey> {
-        let key = self.placed.remove(&event.event_id)?;
-        if let Some(case) = self.cases.get_mut(&key) {
-            case.events.retain(|placed| placed.event.event_id != event.event_id);
-        }
+    fn take_out(&mut self, event: &Event, case: CaseIndex) {
+        self.cases[case].events.retain(|placed| placed.event.event_id != event.event_id);
         if let Some(seen) = self.whereabouts.get_mut(&event.carer_ref) {
-            let was = (event.effective_at(), key.0.clone());
+            let was = (event.effective_at(), case);
             if let Some(index) = seen.iter().position(|seen| *seen == was) {
-                seen.swap_remove(index);
+                seen.remove(index);
             }
         }
-        Some(key)
     }
 
-    /// Enters an event whose place has been decided.
+    /// Enters an event whose place has been decided, and returns the client's night.
     pub fn put(
         &mut self,
-        event: &Event,
+        event: Arc<Event>,
         client: ClientRef,
         night: Night,
         visit_ref: Option<VisitRef>,
-    ) {
+    ) -> CaseIndex {
         let effective_at = event.effective_at();
-        let whereabouts = whereabouts(&self.contract, event, &client, night, &self.registers);
+        let whereabouts = whereabouts(&self.contract, &event, &client, night, &self.registers);
+        let case = self.case_of((client, night));
         let seen = self.whereabouts.entry(event.carer_ref.clone()).or_default();
-        seen.push((effective_at, client.clone()));
-        self.placed.insert(event.event_id, (client.clone(), night));
-        self.cases.entry((client, night)).or_default().events.push(Arc::new(PlacedEvent {
-            event: event.clone(),
-            effective_at,
-            visit_ref,
-            whereabouts,
-        }));
+        seen.insert(seen.partition_point(|(at, _)| *at <= effective_at), (effective_at, case));
+        let placed = PlacedEvent { event, effective_at, visit_ref, whereabouts };
+        self.cases[case].events.push(Arc::new(placed));
+        case
     }
 
-    /// Enters a correction, and returns the client nights that it changes.
-    pub fn add_correction(&mut self, correction: Correction) -> Vec<NightKey> {
-        match &correction.what {
+    /// Enters a correction.
+    pub fn add_correction(&mut self, correction: Correction) -> Touched {
+        let about = match &correction.what {
             CorrectionKind::Place { event_id, visit_ref } => {
                 let event_id = *event_id;
                 if let Some(other) = visit_ref.unplanned_event() {
                     self.naming.entry(other).or_default().insert(event_id);
                 }
                 self.placements.insert(event_id, visit_ref.clone());
-                self.place_anew(event_id)
+                return self.place_anew(event_id);
             }
             CorrectionKind::Outcome { visit_ref, .. }
             | CorrectionKind::Withdraw { visit_ref }
-            | CorrectionKind::Comment { visit_ref } => {
-                let visit_ref = visit_ref.clone();
-                let touched = match visit_ref.unplanned_event() {
-                    Some(event) => self.placed.get(&event).cloned(),
-                    None => self.visits.get(&visit_ref).map(|visit| {
-                        (visit.client_ref.clone(), self.contract.night_of(visit.start))
-                    }),
-                };
-                self.corrections.entry(visit_ref).or_default().push(correction);
-                touched.into_iter().collect()
+            | CorrectionKind::Comment { visit_ref } => visit_ref.clone(),
+        };
+        let (case, corrections) = match about.unplanned_event() {
+            Some(event) => (
+                self.events.get(&event).and_then(|kept| kept.case),
+                self.corrections_of_unplanned.entry(event).or_default(),
+            ),
+            None => {
+                let key = self
+                    .visits
+                    .get(&about)
+                    .map(|visit| (visit.client_ref.clone(), self.contract.night_of(visit.start)));
+                let case = key.and_then(|key| self.index.get(&key).copied());
+                (case, self.corrections.entry(about).or_default())
             }
-        }
+        };
+        corrections.push(correction);
+        Touched { cases: case.into_iter().collect(), carers: Vec::new() }
     }
 
     /// The client nights in which anything was planned or done.
-    pub fn keys(&self) -> impl Iterator<Item = &NightKey> {
-        self.cases.keys()
+    #[must_use]
+    pub fn cases(&self) -> Range<CaseIndex> {
+        0..self.cases.len()
+    }
+
+    /// The name of a client's night.
+    #[must_use]
+    pub fn key(&self, case: CaseIndex) -> &NightKey {
+        &self.cases[case].key
     }
 
     /// The nights for which anything was planned.
     pub fn planned_nights(&self) -> impl Iterator<Item = Night> {
-        self.nights.keys().copied()
-    }
-
-    /// The event of that id.
-    #[must_use]
-    pub fn event(&self, event_id: EventId) -> Option<&Arc<Event>> {
-        self.events.get(&event_id)
+        self.nights.iter().copied()
     }
 
     /// Reconciles one client's night at `now`.
     #[must_use]
-    pub fn reconcile(&self, key: &NightKey, now: Instant) -> Reconciled {
-        let empty = Case::default();
-        let case = self.cases.get(key).unwrap_or(&empty);
-        let corrections = self.corrections_of(case);
+    pub fn reconcile(&self, case: CaseIndex, now: Instant) -> Reconciled {
+        let case = &self.cases[case];
+        let (client, night) = &case.key;
         let of = ClientNight {
             contract: &self.contract,
-            client: &key.0,
-            night: key.1,
+            client,
+            night: *night,
             plan: &case.plan,
-            suspensions: self.registers.suspensions(&key.0),
+            suspensions: self.registers.suspensions(client),
             events: &case.events,
-            corrections: &corrections,
+            corrections: &self.corrections_of(case),
         };
         reconcile(&of, now)
     }
 
     fn corrections_of(&self, case: &Case) -> Vec<Correction> {
-        if self.corrections.is_empty() {
+        if self.corrections.is_empty() && self.corrections_of_unplanned.is_empty() {
             return Vec::new();
         }
-        let planned = case.plan.iter().map(|row| row.visit.visit_ref.clone());
-        let held = case.events.iter().map(|event| VisitRef::unplanned(event.event.event_id));
-        let mut corrections: Vec<Correction> = planned
-            .chain(held)
-            .filter_map(|name| self.corrections.get(&name))
-            .flatten()
-            .cloned()
-            .collect();
+        let planned = case.plan.iter().map(|row| self.corrections.get(&row.visit.visit_ref));
+        let of_unplanned = &self.corrections_of_unplanned;
+        let held = case.events.iter().map(|event| of_unplanned.get(&event.event.event_id));
+        let mut corrections: Vec<Correction> =
+            planned.chain(held).flatten().flatten().cloned().collect();
         corrections.sort_by_key(|correction| correction.at);
         corrections
     }
@@ -227,13 +277,10 @@ impl Casebook {
     #[must_use]
     pub fn visits(&self, now: Instant) -> Vec<Visit> {
         let mut visits: Vec<Visit> =
-            self.cases.keys().flat_map(|key| self.reconcile(key, now).visits).collect();
+            self.cases().flat_map(|case| self.reconcile(case, now).visits).collect();
         mark_overlaps(&mut visits);
-        visits.sort_by(|a, b| {
-            let key = |visit: &Visit| (visit.night, visit.listed_at());
-            key(a)
-                .cmp(&key(b))
-                .then_with(|| (&a.client, &a.visit_ref).cmp(&(&b.client, &b.visit_ref)))
+        visits.sort_by_cached_key(|visit| {
+            (visit.night, visit.listed_at(), visit.client.clone(), visit.visit_ref.clone())
         });
         visits
     }
@@ -242,9 +289,9 @@ impl Casebook {
     /// the home of another client (R21).
     #[must_use]
     pub fn seen_elsewhere(&self, carer: &CarerRef, after: Instant, client: &ClientRef) -> bool {
-        self.whereabouts.get(carer).is_some_and(|seen| {
-            seen.iter().any(|(at, at_client)| *at > after && at_client != client)
-        })
+        let seen = self.whereabouts.get(carer).into_iter().flatten();
+        let mut later = seen.rev().take_while(|(at, _)| *at > after);
+        later.any(|(_, case)| self.cases[*case].key.0 != *client)
     }
 }
 
@@ -255,13 +302,21 @@ struct Following<'a> {
     followed: Vec<EventId>,
 }
 
+impl Following<'_> {
+    fn plan_of(&self, client: &ClientRef, night: Night) -> &[PlanRow] {
+        let case = self.book.index.get(&(client.clone(), night));
+        case.map_or(&[], |case| self.book.cases[*case].plan.as_slice())
+    }
+}
+
 impl Book for Following<'_> {
     fn visit(&self, visit_ref: &VisitRef) -> Option<&PlannedVisit> {
         self.book.visits.get(visit_ref).map(AsRef::as_ref)
     }
 
-    fn visits_of(&self, night: Night) -> Vec<&PlannedVisit> {
-        self.book.nights.get(&night).into_iter().flatten().map(AsRef::as_ref).collect()
+    fn visits_near(&self, night: Night, at: LatLon) -> Vec<&PlannedVisit> {
+        let rows = self.book.neighbours.of(at).flat_map(|client| self.plan_of(client, night));
+        rows.map(|row| row.visit.as_ref()).collect()
     }
 
     fn home_of(&self, event_id: EventId) -> Option<(ClientRef, Night)> {
@@ -271,7 +326,7 @@ impl Book for Following<'_> {
         let mut followed = self.followed.clone();
         followed.push(event_id);
         let next = Following { book: self.book, followed };
-        let event = self.book.events.get(&event_id)?;
+        let event = &self.book.events.get(&event_id)?.event;
         match place(&self.book.contract, event, &next, &self.book.registers) {
             Place::At { client, night, .. } => Some((client, night)),
             Place::Unplaced => None,
@@ -330,8 +385,8 @@ mod tests {
         };
         let mut book = Casebook::new(Arc::new(contract), Registers::default());
         book.add_correction(correction);
-        book.add_event(follows.clone());
-        book.add_event(other);
-        assert!(book.placed.contains_key(&follows.event_id));
+        book.add_event(Arc::new(follows.clone()));
+        book.add_event(Arc::new(other));
+        assert!(book.events[&follows.event_id].case.is_some());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Everything is compared on whole instants, never on rounded minutes. Reads no clock.
 
-use chrono::{DateTime, Datelike, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike, Utc};
 
 /// A point in time. What is finer than a microsecond is cut off where a text is read, once, so that
 /// every store and every comparison sees the same instant.
@@ -33,8 +33,40 @@ pub fn parse_instant(text: &str) -> Result<Instant, BadInstant> {
     if text.as_bytes().get(4) != Some(&b'-') || !text.is_ascii() {
         return Err(BadInstant::Format);
     }
+    if let Some(at) = usual(text.as_bytes()) {
+        return if at.year() < YEAR_MIN { Err(BadInstant::Year) } else { Ok(at) };
+    }
     let parsed = DateTime::parse_from_rfc3339(text).map_err(|_| BadInstant::Format)?;
     from_micros(parsed.timestamp_micros()).ok_or(BadInstant::Year)
+}
+
+/// Reads `2019-02-04T02:00:00Z`, with or without fractions: how almost every instant is written,
+/// and several times faster than whatever RFC 3339 allows.
+fn usual(text: &[u8]) -> Option<Instant> {
+    let (time, fraction) = text.strip_suffix(b"Z")?.split_at_checked(19)?;
+    let number = |digits: &[u8]| {
+        digits.iter().try_fold(0_u32, |number, digit| {
+            digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0'))
+        })
+    };
+    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+    if marks.iter().any(|(at, mark)| time[*at] != *mark) {
+        return None;
+    }
+    let micros = match fraction {
+        [] => 0,
+        [b'.', digits @ ..] if (1..=9).contains(&digits.len()) => {
+            let kept = &digits[..digits.len().min(6)];
+            number(digits)?;
+            number(kept)? * 10_u32.pow(6 - u32::try_from(kept.len()).ok()?)
+        }
+        _ => return None,
+    };
+    let year = i32::try_from(number(&time[..4])?).ok()?;
+    let date = NaiveDate::from_ymd_opt(year, number(&time[5..7])?, number(&time[8..10])?)?;
+    let (hour, minute) = (number(&time[11..13])?, number(&time[14..16])?);
+    // A leap second is left to those who know what it is.
+    Some(date.and_hms_micro_opt(hour, minute, number(&time[17..])?, micros)?.and_utc())
 }
 
 /// The instant that lies so many microseconds after 1970; `None` outside the years allowed.
@@ -52,7 +84,8 @@ pub fn format_instant(at: Instant) -> String {
 /// An instant to the second, fractions cut off, as the visit log has it.
 #[must_use]
 pub fn format_seconds(at: Instant) -> String {
-    at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+    let (date, time) = (at.date_naive(), at.time());
+    format!("{date}T{:02}:{:02}:{:02}Z", time.hour(), time.minute(), time.second())
 }
 
 /// So many minutes, as a length of time.

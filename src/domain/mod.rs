@@ -16,6 +16,7 @@ pub mod event;
 pub mod sequence;
 pub mod correction;
 pub mod grid;
+pub mod neighbours;
 pub mod place;
 pub mod attendance;
 pub mod matching;

@@ -4,6 +4,7 @@ use geo::{Distance, Geodesic, Point};
 
 use super::calendar::{Night, local_date};
 use super::event::{Event, Sender};
+use super::neighbours::straight_m;
 use super::plan::{LatLon, PlannedVisit};
 use super::policy::Contract;
 use super::refs::{ClientRef, EventId, VisitRef};
@@ -50,8 +51,8 @@ pub enum Place {
 pub trait Book {
     /// The planned visit of that reference, in whatever night.
     fn visit(&self, visit_ref: &VisitRef) -> Option<&PlannedVisit>;
-    /// The planned visits of that night, of all clients.
-    fn visits_of(&self, night: Night) -> Vec<&PlannedVisit>;
+    /// The planned visits of that night, save of clients who certainly do not live there.
+    fn visits_near(&self, night: Night, at: LatLon) -> Vec<&PlannedVisit>;
     /// The client and night at which another event has been placed.
     fn home_of(&self, event_id: EventId) -> Option<(ClientRef, Night)>;
     /// The visit to which a coordinator has placed the event.
@@ -112,11 +113,11 @@ fn at_position(
     let default_fence_m = contract.policy(night).fence_m;
     let mut listed: Vec<&ClientRef> = Vec::new();
     let mut any: Vec<&ClientRef> = Vec::new();
-    for visit in book.visits_of(night) {
+    for visit in book.visits_near(night, position.at) {
         let Some(home) = registers.home(&visit.client_ref, date) else { continue };
-        let inside = home.at.is_some_and(|at| {
-            distance_m(position.at, at) <= home.fence_m.unwrap_or(default_fence_m)
-        });
+        let inside = home
+            .at
+            .is_some_and(|at| is_within(position.at, at, home.fence_m.unwrap_or(default_fence_m)));
         if !inside {
             continue;
         }
@@ -166,6 +167,12 @@ pub fn whereabouts(
         if registers.device(device, date) == Some(client));
     let own_tag = event.tag.as_ref().is_some_and(|tag| registers.tag(tag, date) == Some(client));
     if own_device || own_tag { Whereabouts::OnSite } else { Whereabouts::Unknown }
+}
+
+/// Whether the distance is at most so many metres. A straight line is soon measured, and almost every
+/// home is too far even so.
+fn is_within(a: LatLon, b: LatLon, metres: f64) -> bool {
+    straight_m(a, b) <= metres + 1.0 && distance_m(a, b) <= metres
 }
 
 /// Geodesic distance on WGS 84, in metres (R19).

@@ -87,6 +87,13 @@ impl Registers {
         }
     }
 
+    /// Every home of every client there has been, those of one client behind each other.
+    pub fn homes(&self) -> impl Iterator<Item = (&ClientRef, &Home)> {
+        self.clients
+            .iter()
+            .flat_map(|(client, homes)| homes.0.iter().map(move |(_, home)| (client, home)))
+    }
+
     /// Where the client lived on that local date.
     #[must_use]
     pub fn home(&self, client: &ClientRef, date: NaiveDate) -> Option<Home> {

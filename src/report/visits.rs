@@ -76,7 +76,7 @@ fn cells<'a>(contract: &'a Contract, visit: &'a Visit) -> [Cow<'a, str>; 18] {
 /// A night as files have it.
 #[must_use]
 pub fn night(night: Night) -> String {
-    night.format("%Y-%m-%d").to_string()
+    night.to_string()
 }
 
 /// An instant to the second; empty where not known.

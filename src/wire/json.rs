@@ -5,6 +5,7 @@
 //! surrogate pair in a field that nobody reads would make the whole payload unreadable. Nothing here
 //! recurses, so nesting costs no stack.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -17,9 +18,9 @@ const EXACT_DIGITS: usize = 20;
 /// The first number with more digits than that.
 const EXACT_BELOW: f64 = 1e20;
 
-/// The fields of a JSON object by their canonical names, each as its own text. Of a name that
-/// occurs twice the last counts.
-pub(super) struct Fields<'a>(BTreeMap<String, &'a RawValue>);
+/// The fields of a JSON object by their canonical names, each as its own text, sorted by name. Of a
+/// name that occurs twice the last counts.
+pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
     /// Reads a JSON object; else says what is wrong with it, and where, but not what it holds.
@@ -34,12 +35,13 @@ impl<'a> Fields<'a> {
 
     /// The field's text; `None` if it is absent or null.
     pub(super) fn get(&self, name: &str) -> Option<&'a str> {
-        self.0.get(name).map(|value| value.get()).filter(|text| *text != "null")
+        let (_, value) = self.0.iter().find(|(other, _)| other == name)?;
+        Some(value.get()).filter(|text| *text != "null")
     }
 
     /// All fields, sorted by name.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), *value))
+        self.0.iter().map(|(name, value)| (name.as_ref(), *value))
     }
 }
 
@@ -55,10 +57,19 @@ impl<'de> Deserialize<'de> for Fields<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = BTreeMap::new();
+                let mut fields: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::with_capacity(16);
                 while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-                    fields.insert(unquoted(name.get()), value);
+                    fields.push((unquoted(name.get()), value));
                 }
+                // The sort keeps the order of equal names, so the last of them comes last.
+                fields.sort_by(|(a, _), (b, _)| a.cmp(b));
+                fields.dedup_by(|(later, value), (name, counts)| {
+                    let again = later == name;
+                    if again {
+                        *counts = value;
+                    }
+                    again
+                });
                 Ok(Fields(fields))
             }
         }
@@ -67,9 +78,13 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
-/// The value as text, if it is one that Unicode can hold.
-pub(super) fn text(value: &str) -> Option<String> {
-    serde_json::from_str(value).ok()
+/// The value, which is JSON, as text, if it is a text that Unicode can hold.
+pub(super) fn text(value: &str) -> Option<Cow<'_, str>> {
+    match value.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        Some(text) if !text.contains('\\') => Some(text.into()),
+        Some(_) => serde_json::from_str::<String>(value).ok().map(Cow::from),
+        None => None,
+    }
 }
 
 /// The value as a finite number.
@@ -182,10 +197,10 @@ fn token_length(text: &str) -> usize {
 }
 
 /// The canonical form of what stands between the quotes of a JSON string.
-fn unquoted(token: &str) -> String {
+fn unquoted(token: &str) -> Cow<'_, str> {
     let inner = token.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(token);
     if !inner.contains('\\') {
-        return inner.to_owned();
+        return inner.into();
     }
     // JSON's escapes are UTF-16: halves of a pair may stand apart, and alone.
     let mut units: Vec<u16> = Vec::with_capacity(inner.len());
@@ -213,7 +228,7 @@ fn unquoted(token: &str) -> String {
         };
         units.extend_from_slice(c.encode_utf16(&mut [0; 2]));
     }
-    escaped(units)
+    escaped(units).into()
 }
 
 fn escaped(units: impl IntoIterator<Item = u16>) -> String {

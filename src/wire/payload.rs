@@ -66,6 +66,32 @@ pub fn decode(
     received_at: Instant,
     knows: impl Fn(&ContractId) -> bool,
 ) -> Result<Decoded, Rejection> {
+    let content = |fields: &Fields<'_>| content(topic, fields);
+    let (event, dropped, content) = read(topic, payload, received_at, knows, content)?;
+    Ok(Decoded { event, content, dropped })
+}
+
+/// Reads one event message for what it says alone, by whoever compares no contents.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_event(
+    topic: &str,
+    payload: &[u8],
+    received_at: Instant,
+    knows: impl Fn(&ContractId) -> bool,
+) -> Result<Event, Rejection> {
+    Ok(read(topic, payload, received_at, knows, |_| ())?.0)
+}
+
+/// The event, the optional fields that were dropped, and what is made of all fields.
+fn read<T>(
+    topic: &str,
+    payload: &[u8],
+    received_at: Instant,
+    knows: impl Fn(&ContractId) -> bool,
+    make: impl FnOnce(&Fields<'_>) -> T,
+) -> Result<(Event, Vec<String>, T), Rejection> {
     let parsed = topic::parse(topic);
     let fields = Fields::read(payload);
     let reject = |code, detail: String| {
@@ -118,31 +144,28 @@ pub fn decode(
         optional.take("reason", |_| None::<Reason>);
     }
     optional.take("note", |value| {
-        json::text(value).filter(|note| note.chars().count() <= NOTE_MAX_CHARS)
+        json::text(value).map(|note| note.chars().count()).filter(|chars| *chars <= NOTE_MAX_CHARS)
     });
     let tag = optional.take("tag", reference_in);
     optional.take("sent_at", instant);
     let seq = optional.take("seq", seq_in);
 
-    Ok(Decoded {
-        event: Event {
-            contract: contract.clone(),
-            event_id,
-            sender: sender.clone(),
-            kind,
-            carer_ref,
-            occurred_at,
-            received_at,
-            client_ref,
-            visit_ref,
-            tag,
-            position,
-            informal_carer: informal_carer.unwrap_or(false),
-            seq,
-        },
-        content: content(topic, fields),
-        dropped: optional.dropped,
-    })
+    let event = Event {
+        contract: contract.clone(),
+        event_id,
+        sender: sender.clone(),
+        kind,
+        carer_ref,
+        occurred_at,
+        received_at,
+        client_ref,
+        visit_ref,
+        tag,
+        position,
+        informal_carer: informal_carer.unwrap_or(false),
+        seq,
+    };
+    Ok((event, optional.dropped, make(fields)))
 }
 
 /// See [`Decoded::content`].

@@ -50,10 +50,10 @@ impl Daemon {
     }
 }
 
+on_both_engines!(a_visit_that_moves_to_another_client_is_missed_there);
 /// (R21) Its alerts are not those that it had at the client's from whom it moved.
-#[tokio::test]
-async fn a_visit_that_moves_to_another_client_is_missed_there() {
-    let mut daemon = Daemon::start(&contract(), eleven()).await;
+async fn a_visit_that_moves_to_another_client_is_missed_there(engine: Engine) {
+    let mut daemon = Daemon::start(engine, &contract(), eleven()).await;
     let visit = |client: &str| PlannedVisit {
         contract: "thurrock".parse().unwrap(),
         visit_ref: "V-1".parse().unwrap(),
@@ -74,16 +74,17 @@ async fn a_visit_that_moves_to_another_client_is_missed_there() {
     for client in ["C-0", "C-1", "C-0"] {
         daemon.import(&File::Visits(vec![visit(client)])).await;
         daemon.look().await.unwrap();
-        let at = daemon.texts("SELECT client_ref FROM alert WHERE resolved_at IS NULL").await;
+        let at =
+            daemon.database.texts("SELECT client_ref FROM alert WHERE resolved_at IS NULL").await;
         assert_eq!(at, [client]);
         assert_eq!(daemon.open().await.unwrap(), missed);
     }
 }
 
+on_both_engines!(an_event_that_is_placed_later_shows_its_carer_elsewhere);
 /// (R21) An event from another home ends `overdue_checkout`, also when its home is known later.
-#[tokio::test]
-async fn an_event_that_is_placed_later_shows_its_carer_elsewhere() {
-    let mut daemon = Daemon::start(&contract(), eleven()).await;
+async fn an_event_that_is_placed_later_shows_its_carer_elsewhere(engine: Engine) {
+    let mut daemon = Daemon::start(engine, &contract(), eleven()).await;
     let inside = Event { client_ref: "C-1".parse().ok(), ..came(1, "w0", eleven()) };
     daemon.take_one(&inside).await;
     let sender = Sender::Device("D-0".parse().unwrap());
@@ -96,10 +97,10 @@ async fn an_event_that_is_placed_later_shows_its_carer_elsewhere() {
     assert_eq!(daemon.open().await.unwrap(), Open::new());
 }
 
+on_both_engines!(an_event_that_was_not_elsewhere_after_all_ends_nothing);
 /// (R21) And it does so no more when it turns out to have been the same home.
-#[tokio::test]
-async fn an_event_that_was_not_elsewhere_after_all_ends_nothing() {
-    let mut daemon = Daemon::start(&contract(), eleven()).await;
+async fn an_event_that_was_not_elsewhere_after_all_ends_nothing(engine: Engine) {
+    let mut daemon = Daemon::start(engine, &contract(), eleven()).await;
     daemon.import(&device("D-0", "C-0")).await;
     let inside = Event { client_ref: "C-1".parse().ok(), ..came(1, "w0", eleven()) };
     daemon.take_one(&inside).await;
@@ -114,10 +115,10 @@ async fn an_event_that_was_not_elsewhere_after_all_ends_nothing() {
     assert_eq!(daemon.open().await.unwrap(), overdue);
 }
 
+on_both_engines!(an_event_that_names_its_own_visit_follows_the_registers);
 /// (R8, R12) The visit that is called after an event does not hold the event where it was.
-#[tokio::test]
-async fn an_event_that_names_its_own_visit_follows_the_registers() {
-    let mut daemon = Daemon::start(&contract(), eleven()).await;
+async fn an_event_that_names_its_own_visit_follows_the_registers(engine: Engine) {
+    let mut daemon = Daemon::start(engine, &contract(), eleven()).await;
     daemon.import(&device("D-0", "C-1")).await;
     let event = Event {
         sender: Sender::Device("D-0".parse().unwrap()),
@@ -127,13 +128,13 @@ async fn an_event_that_names_its_own_visit_follows_the_registers() {
     daemon.take_one(&event).await;
     daemon.import(&device("D-0", "C-0")).await;
     daemon.look().await.unwrap();
-    assert_eq!(daemon.texts("SELECT client_ref FROM event").await, ["C-0"]);
+    assert_eq!(daemon.database.texts("SELECT client_ref FROM event").await, ["C-0"]);
 }
 
+on_both_engines!(a_night_that_an_event_leaves_by_its_name_is_looked_at_again);
 /// (R21) A night that is in the hands of a batch, and loses an event by it, is looked at again.
-#[tokio::test]
-async fn a_night_that_an_event_leaves_by_its_name_is_looked_at_again() {
-    let mut daemon = Daemon::start(&contract(), eleven()).await;
+async fn a_night_that_an_event_leaves_by_its_name_is_looked_at_again(engine: Engine) {
+    let mut daemon = Daemon::start(engine, &contract(), eleven()).await;
     daemon.import(&device("D-0", "C-0")).await;
     let moves = Event {
         sender: Sender::Device("D-0".parse().unwrap()),
@@ -144,23 +145,23 @@ async fn a_night_that_an_event_leaves_by_its_name_is_looked_at_again() {
     daemon.now += minutes(300);
     daemon.look().await.unwrap();
     let open = "SELECT client_ref FROM alert WHERE resolved_at IS NULL";
-    assert_eq!(daemon.texts(open).await, ["C-0"]);
+    assert_eq!(daemon.database.texts(open).await, ["C-0"]);
     let later = daemon.now + minutes(1);
     let begins = Event { client_ref: "C-1".parse().ok(), ..came(3, "w1", later) };
     daemon.take(&[(later, 0), (later, 1)], &[came(2, "w0", later), begins]).await;
     daemon.look().await.unwrap();
-    assert_eq!(daemon.texts(open).await, ["C-1"]);
+    assert_eq!(daemon.database.texts(open).await, ["C-1"]);
 }
 
+on_both_engines!(a_message_that_comes_again_is_counted);
 /// (R6) Counted as often as it came, in the same batch or a later one.
-#[tokio::test]
-async fn a_message_that_comes_again_is_counted() {
-    let mut daemon = Daemon::start(&contract(), eleven()).await;
+async fn a_message_that_comes_again_is_counted(engine: Engine) {
+    let mut daemon = Daemon::start(engine, &contract(), eleven()).await;
     let event = Event { client_ref: "C-1".parse().ok(), ..came(1, "w0", eleven()) };
     let again = |times: usize| vec![(eleven(), 0); times];
     for (times, counted) in [(3, "2"), (2, "4")] {
         daemon.take(&again(times), std::slice::from_ref(&event)).await;
-        let found = daemon.texts("SELECT CAST(duplicates AS TEXT) FROM event").await;
+        let found = daemon.database.texts("SELECT CAST(duplicates AS TEXT) FROM event").await;
         assert_eq!(found, [counted]);
     }
 }

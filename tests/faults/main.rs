@@ -18,5 +18,6 @@ mod clock;
 mod disorder;
 mod killed;
 mod network;
+mod postgres;
 mod simulated;
 mod storage;

@@ -11,9 +11,9 @@ use crate::support::daemon::{Daemon, Installation, piped};
 use crate::support::disk::Disk;
 
 /// The daemon's word for a database that does not take anything.
-const STUCK: &str = "nothing is acknowledged until this works";
+pub const STUCK: &str = "nothing is acknowledged until this works";
 /// And for its end.
-const WORKS: &str = "the database works again";
+pub const WORKS: &str = "the database works again";
 
 /// While the database takes nothing, for so many seconds at least, events come, and a deadline
 /// passes.

@@ -75,7 +75,7 @@ impl Night {
 
 /// An event as it was received.
 pub fn message(event: &Event) -> (Instant, Evidence) {
-    (event.received_at, Evidence::Event(Box::new(event.clone())))
+    (event.received_at, Evidence::Event(Arc::new(event.clone())))
 }
 
 /// A small contract.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::daemon::{Installation, Ran, VISITS, ago, text};
+use crate::support::engine::{Engine, on_both_engines};
 
 const PLAN: &str = "cancelled_at,cancelled_by,cancel_reason";
 const CLIENTS: &str = "contract,client_ref,lat,lon,fence_m";
@@ -104,9 +105,9 @@ async fn play(installation: &Installation) -> (usize, usize, usize) {
     (accepted.len() + 1, again.len(), junk.len() + 1)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_message_is_accounted_for_and_tampering_is_found() {
-    let installation = Installation::embedded();
+on_both_engines!(every_message_is_accounted_for_and_tampering_is_found);
+async fn every_message_is_accounted_for_and_tampering_is_found(engine: Engine) {
+    let installation = Installation::embedded().on(engine);
     let daemon = installation.start().await;
     let mut alerts = installation.alerts().await;
     let (accepted, duplicate, rejected) = play(&installation).await;
@@ -138,24 +139,34 @@ async fn every_message_is_accounted_for_and_tampering_is_found() {
     assert!(account.ends_with(&agrees), "{account}");
     assert!(account.contains("repeat of U-"), "{account}");
     tamper(&installation).await;
-    // A database of before the ledger is brought up to date. Whose the rejected messages were is not
-    // known of it.
+    if engine == Engine::Sqlite {
+        of_before_the_ledger(&installation, accepted, duplicate, rejected + 1).await;
+    }
+    ledger(&installation, &["--contract", "other"]).failed(2, &["no contract other"]);
+    assert_eq!(installation.run(["ledger", "--contract", "default"]).status, Some(2));
+}
+
+/// A database of before the ledger is brought up to date. Whose the rejected messages were is not known
+/// of it.
+async fn of_before_the_ledger(
+    installation: &Installation,
+    accepted: usize,
+    duplicate: usize,
+    rejected: usize,
+) {
     installation
-        .tamper(
+        .execute(
             "DROP TRIGGER alert_is_counted; DROP TABLE ledger; DROP TABLE rejected_night; \
              DROP INDEX event_effective; DELETE FROM _sqlx_migrations WHERE version = 3",
         )
         .await;
-    let account = ledger(&installation, &[]).succeeded();
+    let account = ledger(installation, &[]).succeeded();
     let known = accepted + duplicate;
     let agrees = [
         format!("{known} messages = {accepted} events + {duplicate} duplicates + 0 rejected"),
-        format!("{0} messages = 0 events + 0 duplicates + {0} rejected", rejected + 1),
+        format!("{rejected} messages = 0 events + 0 duplicates + {rejected} rejected"),
     ];
     assert!(agrees.iter().all(|verdict| account.contains(verdict)), "{account}");
-
-    ledger(&installation, &["--contract", "other"]).failed(2, &["no contract other"]);
-    assert_eq!(installation.run(["ledger", "--contract", "default"]).status, Some(2));
 }
 
 /// Each message is one line of the list, with where it went.
@@ -182,29 +193,24 @@ fn messages(installation: &Installation, number: usize) {
 /// What is done to the database, and what the ledger then says among other things.
 const TAMPERED: [(&str, &str); 22] = [
     (
-        "DROP TRIGGER event_is_kept; DELETE FROM event WHERE payload LIKE '%\"seq\":2%'",
+        "DELETE FROM event WHERE payload LIKE '%\"seq\":2%'",
         "12 events were accepted, and 11 are kept",
     ),
     (
-        "INSERT INTO event SELECT NULL, contract, '00000000-0000-4000-8000-000000000000', content, \
-         topic, payload, received_at, effective_at, carer_ref, names_visit, night, client_ref, \
-         placed_by, 0 FROM event LIMIT 1",
+        "INSERT INTO event (contract, event_id, content, topic, payload, received_at, effective_at, \
+         carer_ref, night, client_ref, placed_by) \
+         SELECT contract, '00000000-0000-4000-8000-000000000000', content, topic, payload, \
+         received_at, effective_at, carer_ref, night, client_ref, placed_by FROM event LIMIT 1",
         "event_id differs",
     ),
+    ("DELETE FROM rejected WHERE code = 'bad_json'", "and its row it is gone"),
     (
-        "DROP TRIGGER rejected_is_kept; DELETE FROM rejected WHERE code = 'bad_json'",
-        "and its row it is gone",
-    ),
-    (
-        "DROP TRIGGER rejected_is_kept; DELETE FROM rejected_night; \
+        "DELETE FROM rejected_night; \
          DELETE FROM rejected WHERE code = 'bad_json'",
         "5 messages were rejected, and 0 are kept",
     ),
     ("UPDATE rejected SET times = times + 1 WHERE code = 'bad_json'", "and its row says 3"),
-    (
-        "DROP TRIGGER rejected_is_evidence; UPDATE rejected SET payload = x'00'",
-        "not as it was received",
-    ),
+    ("UPDATE rejected SET payload = substr(payload, 2)", "not as it was received"),
     ("UPDATE ledger SET accepted = accepted + 1", "13 events were accepted"),
     ("UPDATE ledger SET received = received + 1", "all nights: 22 messages were received, and 21"),
     ("UPDATE ledger SET duplicate = 0", "0 duplicates came"),
@@ -216,24 +222,26 @@ const TAMPERED: [(&str, &str); 22] = [
     ("UPDATE event SET placed_by = 'tag' WHERE payload LIKE '%V-now%'", "by tag, night"),
     ("UPDATE event SET night = '2020-01-01' WHERE payload LIKE '%V-now%'", "night 2020-01-01, and"),
     (
-        "DROP TRIGGER event_is_evidence; \
-         UPDATE event SET payload = replace(payload, '\"refused\"', '\"deceased\"')",
+        "UPDATE event SET payload = replace(payload, '\"refused\"', '\"deceased\"')",
         "not as it was received: content differs",
     ),
-    ("DROP TRIGGER event_is_evidence; UPDATE event SET payload = '{'", "cannot be read: bad_json"),
+    ("UPDATE event SET payload = '{'", "cannot be read: bad_json"),
     ("DELETE FROM alert WHERE kind = 'missed'", "visit V-missed: missed is so since"),
     ("DELETE FROM alert WHERE resolved_at IS NOT NULL", "alerts were raised, and"),
     (
-        "INSERT INTO alert SELECT '00000000-0000-4000-8000-000000000000', contract, night, \
+        "INSERT INTO alert (id, contract, night, client_ref, visit_ref, sender_kind, sender_ref, \
+         carer_ref, kind, due_at, raised_at, told, resolved_at, resolution, message) \
+         SELECT '00000000-0000-4000-8000-000000000000', contract, night, \
          client_ref, visit_ref, sender_kind, sender_ref, carer_ref, kind, due_at, raised_at, told, \
-         resolved_at, resolution, json_set(message, '$.alert_id', \
+         resolved_at, resolution, replace(message, id, \
          '00000000-0000-4000-8000-000000000000') FROM alert WHERE kind = 'missed' AND \
          visit_ref = 'V-missed'; UPDATE ledger SET alerts = alerts - 1",
         "is one open alert too many",
     ),
     (
-        "UPDATE alert SET resolved_at = 1, resolution = 'over', message = json_set(message, \
-         '$.state', 'resolved', '$.resolution', 'over') WHERE kind = 'short_staffed'",
+        "UPDATE alert SET resolved_at = 1, resolution = 'over', message = \
+         replace(replace(message, '\"open\"', '\"resolved\"'), '\"resolution\":null', \
+         '\"resolution\":\"over\"') WHERE kind = 'short_staffed'",
         "visit V-short: short_staffed is so since",
     ),
     ("UPDATE alert SET due_at = 1 WHERE kind = 'missed'", "not as it was said: due_at differs"),
@@ -242,24 +250,24 @@ const TAMPERED: [(&str, &str); 22] = [
 ];
 
 async fn tamper(installation: &Installation) {
-    let path = installation.path("nightrun.db");
-    let whole = std::fs::read(&path).expect("the database");
+    installation.database.lower_its_guard().await;
+    let whole = installation.database.keep();
     for (change, says) in TAMPERED {
-        installation.tamper(change).await;
+        installation.execute(change).await;
         let account = ledger(installation, &["--contract", "default"]);
         assert_eq!(account.status, Some(1), "{change}: {}", account.out);
         assert!(account.out.contains("DISAGREES: "), "{change}: {}", account.out);
         assert!(account.out.contains(says), "{change}: {says:?} is not in {}", account.out);
         assert!(account.out.contains("the ledger does not agree"), "{change}: {}", account.out);
-        std::fs::write(&path, &whole).expect("the database");
+        installation.database.put_back(&whole);
     }
     // What was done to it was found, and nothing else is wrong with it.
     ledger(installation, &["--contract", "default"]).succeeded();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_ledger_agrees_at_every_moment_of_a_busy_night() {
-    let installation = Installation::embedded();
+on_both_engines!(the_ledger_agrees_at_every_moment_of_a_busy_night);
+async fn the_ledger_agrees_at_every_moment_of_a_busy_night(engine: Engine) {
+    let installation = Installation::embedded().on(engine);
     let _daemon = installation.start().await;
     let mut phones = installation.sender().await;
     let mut receipts = 0;
@@ -285,10 +293,10 @@ async fn the_ledger_agrees_at_every_moment_of_a_busy_night() {
     assert!(account.contains("800 messages = 600 events + 200 duplicates"), "{account}");
 }
 
+on_both_engines!(the_database_refuses_to_edit_and_to_delete_evidence);
 /// By whatever program somebody tries it (R7).
-#[tokio::test(flavor = "multi_thread")]
-async fn the_database_refuses_to_edit_and_to_delete_evidence() {
-    let installation = Installation::embedded();
+async fn the_database_refuses_to_edit_and_to_delete_evidence(engine: Engine) {
+    let installation = Installation::embedded().on(engine);
     let daemon = installation.start().await;
     let mut phone = installation.sender().await;
     phone.ask("default/carer/amy", "{").await;
@@ -302,9 +310,9 @@ async fn the_database_refuses_to_edit_and_to_delete_evidence() {
         ("DELETE FROM event", "evidence is never deleted"),
         ("UPDATE event SET payload = '{}'", "evidence is never edited"),
         ("DELETE FROM rejected", "never deleted"),
-        ("UPDATE rejected SET payload = x'00'", "never edited"),
+        ("UPDATE rejected SET payload = substr(payload, 2)", "never edited"),
     ] {
-        let refused = installation.try_tamper(change).await.expect_err(change);
+        let refused = installation.database.try_execute(change).await.expect_err(change);
         assert!(refused.to_string().contains(says), "{change}: {refused}");
     }
 }

@@ -4,10 +4,11 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use crate::support::daemon::{Installation, VISITS, ago, text};
+use crate::support::engine::{Engine, on_both_engines};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_plan_for_nights_that_are_over_records_its_alerts_and_tells_nobody() {
-    let installation = Installation::embedded();
+on_both_engines!(a_plan_for_nights_that_are_over_records_its_alerts_and_tells_nobody);
+async fn a_plan_for_nights_that_are_over_records_its_alerts_and_tells_nobody(engine: Engine) {
+    let installation = Installation::embedded().on(engine);
     let daemon = installation.start().await;
     let mut alerts = installation.alerts().await;
     let mut phone = installation.sender().await;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::support::daemon::{Installation, PATIENCE, Ran, VISITS, ago, csv, text};
+use crate::support::engine::{Engine, on_both_engines};
 use crate::support::people::Sender;
 
 const ROWS: &str = "SELECT count(*) FROM planned_visit";
@@ -42,9 +43,9 @@ fn status_and_flags(report: &str, name: &str) -> (String, String) {
     (line[15].to_owned(), line[17].to_owned())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_file_with_bad_rows_changes_nothing_and_each_is_named() {
-    let installation = Installation::embedded();
+on_both_engines!(a_file_with_bad_rows_changes_nothing_and_each_is_named);
+async fn a_file_with_bad_rows_changes_nothing_and_each_is_named(engine: Engine) {
+    let installation = Installation::embedded().on(engine);
     let start = ago(600);
     let good = visit("V-1", "client-1", start);
     installation.import("visits", VISITS, &[visit("V-0", "client-0", start)]);
@@ -86,9 +87,9 @@ async fn a_file_with_bad_rows_changes_nothing_and_each_is_named() {
     assert_eq!(installation.number(ROWS).await, 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_dry_run_and_the_same_file_twice_change_nothing() {
-    let installation = Installation::embedded();
+on_both_engines!(a_dry_run_and_the_same_file_twice_change_nothing);
+async fn a_dry_run_and_the_same_file_twice_change_nothing(engine: Engine) {
+    let installation = Installation::embedded().on(engine);
     let rows: Vec<_> =
         (0..50).map(|n| visit(&format!("V-{n}"), &format!("client-{n}"), ago(n * 60))).collect();
     let file = installation.write("visits.csv", &csv(VISITS, &rows));
@@ -137,9 +138,9 @@ async fn a_dry_run_and_the_same_file_twice_change_nothing() {
     assert_eq!(installation.number("SELECT count(*) FROM register_row").await, 5);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_moved_start_cannot_quietly_erase_a_miss() {
-    let installation = Installation::embedded();
+on_both_engines!(a_moved_start_cannot_quietly_erase_a_miss);
+async fn a_moved_start_cannot_quietly_erase_a_miss(engine: Engine) {
+    let installation = Installation::embedded().on(engine);
     let daemon = installation.start().await;
     let mut alerts = installation.alerts().await;
     let mut phone = installation.sender().await;
@@ -192,9 +193,9 @@ async fn missed(
     receipt
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn registers_that_come_after_the_events_place_them() {
-    let installation = Installation::embedded();
+on_both_engines!(registers_that_come_after_the_events_place_them);
+async fn registers_that_come_after_the_events_place_them(engine: Engine) {
+    let installation = Installation::embedded().on(engine);
     let daemon = installation.start().await;
     let mut alerts = installation.alerts().await;
     let mut phone = installation.sender().await;
@@ -231,9 +232,9 @@ async fn registers_that_come_after_the_events_place_them() {
     daemon.terminate().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_suspension_cancels_what_it_covers() {
-    let installation = Installation::embedded();
+on_both_engines!(a_suspension_cancels_what_it_covers);
+async fn a_suspension_cancels_what_it_covers(engine: Engine) {
+    let installation = Installation::embedded().on(engine);
     let daemon = installation.start().await;
     let mut alerts = installation.alerts().await;
     let start = ago(100 * 60);
@@ -263,11 +264,11 @@ async fn a_suspension_cancels_what_it_covers() {
     daemon.terminate().await;
 }
 
+on_both_engines!(a_long_import_does_not_keep_phones_waiting);
 /// A year's plan is staged and then switched in, and what follows from it is drawn in steps, each of
 /// which takes as long as it has rows, however long the plan is.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_long_import_does_not_keep_phones_waiting() {
-    let installation = Installation::embedded();
+async fn a_long_import_does_not_keep_phones_waiting(engine: Engine) {
+    let installation = Installation::embedded().on(engine);
     let daemon = installation.start().await;
     let mut alerts = installation.alerts().await;
     let mut phone = installation.sender().await;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::Mosquitto;
 use crate::support::daemon::{Installation, text};
+use crate::support::engine::{Engine, on_both_engines};
 
 const ANN: &str = "default/carer/ann";
 
@@ -169,14 +170,15 @@ async fn nonsense_is_answered_kept_and_counted(installation: &Installation) {
     daemon.terminate().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nonsense_through_mosquitto() {
-    nonsense_is_answered_kept_and_counted(&Installation::at(&Mosquitto::start(&[]))).await;
+on_both_engines!(nonsense_through_mosquitto);
+async fn nonsense_through_mosquitto(engine: Engine) {
+    nonsense_is_answered_kept_and_counted(&Installation::at(&Mosquitto::start(&[])).on(engine))
+        .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nonsense_through_the_embedded_broker() {
-    nonsense_is_answered_kept_and_counted(&Installation::embedded()).await;
+on_both_engines!(nonsense_through_the_embedded_broker);
+async fn nonsense_through_the_embedded_broker(engine: Engine) {
+    nonsense_is_answered_kept_and_counted(&Installation::embedded().on(engine)).await;
 }
 
 const JUNK: u32 = 10_000;
@@ -210,7 +212,7 @@ async fn ten_thousand_junk_messages_through_mosquitto() {
     junk_is_answered_kept_and_counted(&Installation::at(&Mosquitto::start(&[]))).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_junk_messages_through_the_embedded_broker() {
-    junk_is_answered_kept_and_counted(&Installation::embedded()).await;
+on_both_engines!(ten_thousand_junk_messages_through_the_embedded_broker);
+async fn ten_thousand_junk_messages_through_the_embedded_broker(engine: Engine) {
+    junk_is_answered_kept_and_counted(&Installation::embedded().on(engine)).await;
 }

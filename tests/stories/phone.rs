@@ -11,6 +11,7 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::support::daemon::Installation;
+use crate::support::engine::{Engine, on_both_engines};
 use crate::support::{Client, Mosquitto, within};
 
 const EVENTS: u32 = 200;
@@ -158,14 +159,14 @@ async fn each_answer_has_its_consequence(installation: &Installation) {
     daemon.terminate().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn each_answer_has_its_consequence_through_mosquitto() {
-    each_answer_has_its_consequence(&Installation::at(&Mosquitto::start(&[]))).await;
+on_both_engines!(each_answer_has_its_consequence_through_mosquitto);
+async fn each_answer_has_its_consequence_through_mosquitto(engine: Engine) {
+    each_answer_has_its_consequence(&Installation::at(&Mosquitto::start(&[])).on(engine)).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn each_answer_has_its_consequence_through_the_embedded_broker() {
-    each_answer_has_its_consequence(&Installation::embedded()).await;
+on_both_engines!(each_answer_has_its_consequence_through_the_embedded_broker);
+async fn each_answer_has_its_consequence_through_the_embedded_broker(engine: Engine) {
+    each_answer_has_its_consequence(&Installation::embedded().on(engine)).await;
 }
 
 async fn the_daemon_is_killed(installation: &Installation) {
@@ -184,14 +185,14 @@ async fn the_daemon_is_killed(installation: &Installation) {
     daemon.terminate().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_daemon_is_killed_behind_mosquitto() {
-    the_daemon_is_killed(&Installation::at(&Mosquitto::start(&[]))).await;
+on_both_engines!(the_daemon_is_killed_behind_mosquitto);
+async fn the_daemon_is_killed_behind_mosquitto(engine: Engine) {
+    the_daemon_is_killed(&Installation::at(&Mosquitto::start(&[])).on(engine)).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_daemon_is_killed_with_its_broker_inside() {
-    the_daemon_is_killed(&Installation::embedded()).await;
+on_both_engines!(the_daemon_is_killed_with_its_broker_inside);
+async fn the_daemon_is_killed_with_its_broker_inside(engine: Engine) {
+    the_daemon_is_killed(&Installation::embedded().on(engine)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

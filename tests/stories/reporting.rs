@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::support::daemon::{Installation, VISITS, ago, by_line, csv, text};
+use crate::support::engine::{Engine, on_both_engines};
 
 const CLIENTS: &str = "contract,client_ref,lat,lon,fence_m";
 const DEVICES: &str = "contract,device_ref,client_ref";
@@ -113,9 +114,9 @@ fn events() -> Vec<Event> {
     ]
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_report_is_the_replay_and_does_not_change() {
-    let installation = Installation::embedded();
+on_both_engines!(the_report_is_the_replay_and_does_not_change);
+async fn the_report_is_the_replay_and_does_not_change(engine: Engine) {
+    let installation = Installation::embedded().on(engine);
     let daemon = installation.start().await;
     let mut phone = installation.sender().await;
     let header = format!("{VISITS},{PLAN}");

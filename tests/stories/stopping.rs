@@ -7,6 +7,7 @@ use rumqttc::Packet;
 use serde_json::{Value, json};
 
 use crate::support::daemon::{Installation, ago, text};
+use crate::support::engine::{Engine, on_both_engines};
 use crate::support::people::Sender;
 use crate::support::{Client, Mosquitto};
 
@@ -25,10 +26,10 @@ fn send_all(phone: &Sender, at: Instant) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_taken_does_not_come_again_through_mosquitto() {
+on_both_engines!(what_was_taken_does_not_come_again_through_mosquitto);
+async fn what_was_taken_does_not_come_again_through_mosquitto(engine: Engine) {
     let broker = Mosquitto::start(&[]);
-    let installation = Installation::at(&broker);
+    let installation = Installation::at(&broker).on(engine);
     let daemon = installation.start().await;
     let mut phone = installation.sender().await;
     send_all(&phone, ago(300));
@@ -59,9 +60,9 @@ async fn what_was_taken_does_not_come_again_through_mosquitto() {
     daemon.terminate().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_acknowledged_is_what_is_kept_through_the_embedded_broker() {
-    let installation = Installation::embedded();
+on_both_engines!(what_was_acknowledged_is_what_is_kept_through_the_embedded_broker);
+async fn what_was_acknowledged_is_what_is_kept_through_the_embedded_broker(engine: Engine) {
+    let installation = Installation::embedded().on(engine);
     let daemon = installation.start().await;
     let mut phone = installation.sender().await;
     let at = ago(300);

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::Mosquitto;
 use crate::support::daemon::{Installation, VISITS, ago, text};
+use crate::support::engine::{Engine, on_both_engines};
 use crate::support::people::Alerts;
 
 const ANN: &str = "default/carer/ann";
@@ -132,19 +133,19 @@ async fn each_change_is_told(installation: &Installation) {
     daemon.terminate().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn each_change_is_told_through_mosquitto() {
-    each_change_is_told(&Installation::at(&Mosquitto::start(&[]))).await;
+on_both_engines!(each_change_is_told_through_mosquitto);
+async fn each_change_is_told_through_mosquitto(engine: Engine) {
+    each_change_is_told(&Installation::at(&Mosquitto::start(&[])).on(engine)).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn each_change_is_told_through_the_embedded_broker() {
-    each_change_is_told(&Installation::embedded()).await;
+on_both_engines!(each_change_is_told_through_the_embedded_broker);
+async fn each_change_is_told_through_the_embedded_broker(engine: Engine) {
+    each_change_is_told(&Installation::embedded().on(engine)).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_carer_who_does_not_come_out_is_looked_for() {
-    let installation = Installation::embedded();
+on_both_engines!(a_carer_who_does_not_come_out_is_looked_for);
+async fn a_carer_who_does_not_come_out_is_looked_for(engine: Engine) {
+    let installation = Installation::embedded().on(engine);
     let daemon = installation.start().await;
     let mut alerts = installation.alerts().await;
     let mut phone = installation.sender().await;
@@ -182,9 +183,9 @@ async fn a_carer_who_does_not_come_out_is_looked_for() {
     daemon.terminate().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_carer_who_has_moved_on_is_not_looked_for() {
-    let installation = Installation::embedded();
+on_both_engines!(a_carer_who_has_moved_on_is_not_looked_for);
+async fn a_carer_who_has_moved_on_is_not_looked_for(engine: Engine) {
+    let installation = Installation::embedded().on(engine);
     let daemon = installation.start().await;
     let mut phone = installation.sender().await;
     let start = ago(4 * 60 * 60);

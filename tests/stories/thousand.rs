@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::support::Mosquitto;
 use crate::support::daemon::{Installation, VISITS, by_line, csv, text};
+use crate::support::engine::{Engine, on_both_engines};
 use crate::support::people::Phones;
 
 /// Repeatable disorder.
@@ -402,22 +403,22 @@ fn as_received(messages: &[Message], received: &BTreeMap<String, Instant>) -> St
     by_line(lines)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn through_mosquitto() {
-    a_thousand(&Installation::at(&Mosquitto::start(&[])), Night::Quiet).await;
+on_both_engines!(through_mosquitto);
+async fn through_mosquitto(engine: Engine) {
+    a_thousand(&Installation::at(&Mosquitto::start(&[])).on(engine), Night::Quiet).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn through_the_embedded_broker() {
-    a_thousand(&Installation::embedded(), Night::Quiet).await;
+on_both_engines!(through_the_embedded_broker);
+async fn through_the_embedded_broker(engine: Engine) {
+    a_thousand(&Installation::embedded().on(engine), Night::Quiet).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn through_mosquitto_and_the_daemon_is_killed() {
-    a_thousand(&Installation::at(&Mosquitto::start(&[])), Night::Killed).await;
+on_both_engines!(through_mosquitto_and_the_daemon_is_killed);
+async fn through_mosquitto_and_the_daemon_is_killed(engine: Engine) {
+    a_thousand(&Installation::at(&Mosquitto::start(&[])).on(engine), Night::Killed).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn through_the_embedded_broker_and_the_daemon_is_killed() {
-    a_thousand(&Installation::embedded(), Night::Killed).await;
+on_both_engines!(through_the_embedded_broker_and_the_daemon_is_killed);
+async fn through_the_embedded_broker_and_the_daemon_is_killed(engine: Engine) {
+    a_thousand(&Installation::embedded().on(engine), Night::Killed).await;
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::support::daemon::{Installation, VISITS, ago, text};
+use crate::support::engine::{Engine, on_both_engines};
 use crate::support::people::Sender;
 use crate::support::{Mosquitto, MosquittoPub, within};
 
@@ -119,7 +120,7 @@ async fn units_come_and_go(installation: &Installation, known_before: i64) {
     // A quarter of an hour passes.
     let later = "UPDATE sender SET heard_at = heard_at - 1000000000, \
                  lost_at = lost_at - 1000000000, due_at = 0 WHERE kind = 'device'";
-    installation.tamper(later).await;
+    installation.execute(later).await;
     let lost_at = "SELECT lost_at FROM sender WHERE ref = 'unit-1'";
     let was_lost_at = installation.number(lost_at).await;
     let daemon = installation.start().await;
@@ -148,23 +149,23 @@ async fn units_come_and_go(installation: &Installation, known_before: i64) {
     daemon.terminate().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn units_that_come_and_go_at_the_broker_inside() {
-    units_come_and_go(&Installation::embedded(), 0).await;
+on_both_engines!(units_that_come_and_go_at_the_broker_inside);
+async fn units_that_come_and_go_at_the_broker_inside(engine: Engine) {
+    units_come_and_go(&Installation::embedded().on(engine), 0).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn units_that_come_and_go_at_mosquitto() {
+on_both_engines!(units_that_come_and_go_at_mosquitto);
+async fn units_that_come_and_go_at_mosquitto(engine: Engine) {
     let broker = Mosquitto::start(&[]);
-    let installation = Installation::at(&broker);
+    let installation = Installation::at(&broker).on(engine);
     // The broker knows a unit that the daemon has never heard.
     retain(&installation, "unit-5", OFFLINE).await;
     units_come_and_go(&installation, 1).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_unit_reports_is_on_site_at_its_own_clients() {
-    let installation = Installation::embedded();
+on_both_engines!(what_a_unit_reports_is_on_site_at_its_own_clients);
+async fn what_a_unit_reports_is_on_site_at_its_own_clients(engine: Engine) {
+    let installation = Installation::embedded().on(engine);
     let _daemon = installation.start().await;
     let mut alerts = installation.alerts().await;
     let mut phone = installation.sender().await;

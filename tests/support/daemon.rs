@@ -14,10 +14,9 @@ use chrono::{NaiveDate, SecondsFormat, TimeDelta, Timelike};
 use nightrun::clock;
 use nightrun::domain::instant::Instant;
 use serde_json::Value;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 
+use super::engine::{Database, Engine};
 use super::people::{Alerts, Sender};
 use super::{Client, Mosquitto, within};
 
@@ -61,15 +60,18 @@ fn temporary() -> TempDir {
     tempfile::tempdir().expect("a folder")
 }
 
-/// One nightrun: its folder, its configuration, its broker.
+/// One nightrun: its folder, its configuration, its broker, its database.
 pub struct Installation {
     pub folder: TempDir,
+    pub database: Database,
     /// Where phones find the broker.
     pub port: u16,
     /// Where it answers HTTP.
     pub http: u16,
     /// The local time minus UTC, in hours.
     offset: i64,
+    /// What its configuration says of its broker.
+    broker: String,
 }
 
 impl Installation {
@@ -93,24 +95,45 @@ impl Installation {
     pub fn with(folder: TempDir, port: u16, broker: &str) -> Self {
         // Around two in the morning, local time.
         let offset = (2 - i64::from(clock::now().hour()) + 12).rem_euclid(24) - 12;
-        Self { folder, port, http: quiet_port(), offset }.with_broker(broker)
+        let database = Database::new(Engine::Sqlite, folder.path());
+        let (http, broker) = (quiet_port(), broker.to_owned());
+        let this = Self { folder, database, port, http, offset, broker };
+        this.configure(&this.database.url());
+        this
     }
 
     /// The same, with other lines about its broker.
     pub fn with_broker(self, broker: &str) -> Self {
-        let this = self;
-        let (offset, http) = (this.offset, this.http);
+        let this = Self { broker: broker.to_owned(), ..self };
+        this.configure(&this.database.url());
+        this
+    }
+
+    /// The same, with an empty database on this engine.
+    pub fn on(self, engine: Engine) -> Self {
+        let database = Database::new(engine, self.folder.path());
+        self.with_database(database)
+    }
+
+    /// The same, with this database.
+    pub fn with_database(self, database: Database) -> Self {
+        let this = Self { database, ..self };
+        this.configure(&this.database.url());
+        this
+    }
+
+    /// Writes its configuration, with its database at this address.
+    pub fn configure(&self, database: &str) {
         // The signs of these zones are the other way round.
-        let zone = format!("Etc/GMT{:+}", -offset);
-        this.write(
+        let zone = format!("Etc/GMT{:+}", -self.offset);
+        let (broker, http) = (&self.broker, self.http);
+        self.write(
             "nightrun.toml",
             &format!(
-                "[database]\nurl = \"sqlite:{}\"\n[broker]\n{broker}\n[http]\nlisten = \
+                "[database]\nurl = \"{database}\"\n[broker]\n{broker}\n[http]\nlisten = \
                  \"127.0.0.1:{http}\"\n[[contract]]\nid = \"default\"\ntime_zone = \"{zone}\"\n",
-                this.path("nightrun.db").display(),
             ),
         );
-        this
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -196,43 +219,18 @@ impl Installation {
     }
 
     /// The number that a query finds.
-    pub async fn number(&self, query: &'static str) -> i64 {
-        let mut database = self.database().await;
-        sqlx::query_scalar(query).fetch_one(&mut database).await.expect("a number")
+    pub async fn number(&self, query: &str) -> i64 {
+        self.database.number(query).await
     }
 
     /// The texts that a query finds.
-    pub async fn texts(&self, query: &'static str) -> Vec<String> {
-        let mut database = self.database().await;
-        sqlx::query_scalar(query).fetch_all(&mut database).await.expect("texts")
-    }
-
-    /// Changes the database as nobody should.
-    pub async fn tamper(&self, statements: &'static str) {
-        self.try_tamper(statements).await.expect(statements);
-    }
-
-    /// The same, if the database lets them.
-    pub async fn try_tamper(&self, statements: &'static str) -> Result<(), sqlx::Error> {
-        let options = SqliteConnectOptions::new().filename(self.path("nightrun.db"));
-        let mut database = SqliteConnection::connect_with(&options.foreign_keys(false))
-            .await
-            .expect("the database");
-        let done = sqlx::raw_sql(statements).execute(&mut database).await.map(drop);
-        database.close().await.expect("the database");
-        done
+    pub async fn texts(&self, query: &str) -> Vec<String> {
+        self.database.texts(query).await
     }
 
     /// Changes the database behind the daemon's back.
-    pub async fn execute(&self, statement: &'static str) {
-        let url = format!("sqlite:{}", self.path("nightrun.db").display());
-        let mut database = SqliteConnection::connect(&url).await.expect("the database");
-        sqlx::query(statement).execute(&mut database).await.expect("it is done");
-    }
-
-    async fn database(&self) -> SqliteConnection {
-        let url = format!("sqlite:{}?mode=ro", self.path("nightrun.db").display());
-        SqliteConnection::connect(&url).await.expect("the database")
+    pub async fn execute(&self, statements: &str) {
+        self.database.try_execute(statements).await.expect(statements);
     }
 
     /// Starts the daemon and waits until it hears.

@@ -1,7 +1,5 @@
 //! A database with the clock in the test's hand: what time and silence alone say.
 
-use std::path::PathBuf;
-
 use chrono::TimeDelta;
 use nightrun::apply;
 use nightrun::blindness::BlindWatch;
@@ -15,15 +13,17 @@ use nightrun::ingest;
 use nightrun::message::{Ack, Message};
 use nightrun::senders::{self, Heard};
 use nightrun::sight::Sights;
+use nightrun::store::Store;
 use nightrun::store::senders::SenderKey;
-use nightrun::store::{Database, Store};
 use nightrun::watch::{self, PlanWatch};
 use nightrun::wire::alert::AlertMessage;
+
+use crate::support::engine::{Database, Engine};
 
 pub struct House {
     store: Store,
     pub contracts: Contracts,
-    path: PathBuf,
+    database: Database,
     _folder: tempfile::TempDir,
 }
 
@@ -45,12 +45,12 @@ pub fn phone() -> SenderKey {
 }
 
 impl House {
-    pub async fn new() -> Self {
+    pub async fn on(engine: Engine) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("nightrun.db");
-        let store = Store::open(&Database::file(&path)).await.unwrap();
+        let database = Database::new(engine, folder.path());
+        let store = database.open().await;
         let contracts = load(None, []).unwrap().contracts;
-        Self { store, contracts, path, _folder: folder }
+        Self { store, contracts, database, _folder: folder }
     }
 
     pub async fn hear(&self, at: Instant, say: impl FnOnce(&mut Heard)) {
@@ -109,15 +109,8 @@ impl House {
         assert!(import.visits(vec![(2, visit)]).await.unwrap().is_empty());
         assert_eq!(import.finish().await.unwrap().unwrap().changed, 1);
         // An import is committed when it is; here it was then.
-        let pool = self.pool().await;
-        let then = sqlx::query("UPDATE import SET committed_at = $1").bind(now.timestamp_micros());
-        then.execute(&pool).await.unwrap();
-        pool.close().await;
-    }
-
-    async fn pool(&self) -> sqlx::SqlitePool {
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&self.path);
-        sqlx::SqlitePool::connect_with(options).await.unwrap()
+        let then = format!("UPDATE import SET committed_at = {}", now.timestamp_micros());
+        self.database.try_execute(&then).await.unwrap();
     }
 
     /// Draws the consequences of imports.
@@ -166,11 +159,8 @@ impl House {
 
     /// What has been said to others since the last time, receipts left out.
     pub async fn said(&self) -> Vec<AlertMessage> {
-        let pool = self.pool().await;
-        let rows: Vec<(String,)> =
-            sqlx::query_as("DELETE FROM outbox RETURNING messages").fetch_all(&pool).await.unwrap();
-        pool.close().await;
-        let messages = rows.iter().flat_map(|(messages,)| {
+        let said = self.database.texts("DELETE FROM outbox RETURNING messages").await;
+        let messages = said.iter().flat_map(|messages| {
             serde_json::from_str::<Vec<(String, String)>>(messages).unwrap()
         });
         messages.filter_map(|(_, payload)| serde_json::from_str(&payload).ok()).collect()

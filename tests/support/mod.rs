@@ -4,7 +4,9 @@
 pub mod certificates;
 pub mod daemon;
 pub mod disk;
+pub mod engine;
 pub mod people;
+pub mod postgres;
 pub mod proxy;
 
 use std::io::{BufRead, BufReader};

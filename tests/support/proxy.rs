@@ -1,6 +1,8 @@
 //! A wire that a test can cut, slow down, or lose packets on: a TCP proxy.
 
 use std::io;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,6 +26,9 @@ pub enum Wire {
     Vanishing,
     /// Resets every connection, and each new one.
     Cut,
+    /// Hands on until the near end has said something that ends so. The far end hears that as well;
+    /// its answer comes to nobody, and the connection is reset.
+    CutAfter(&'static [u8]),
 }
 
 /// Most bytes that go at one time.
@@ -72,10 +77,18 @@ async fn carry(mut near: TcpStream, port: u16, wire: watch::Receiver<Wire>) {
         let _ = (far.set_zero_linger(), far.set_nodelay(true), near.set_nodelay(true));
         let (near_reads, near_writes) = near.split();
         let (far_reads, far_writes) = far.split();
+        let was_last = AtomicBool::new(false);
+        let asks = |bytes: &[u8]| {
+            if let Wire::CutAfter(words) = *wire.borrow() {
+                was_last.store(bytes.ends_with(words), Relaxed);
+            }
+            true
+        };
+        let answers = |_: &[u8]| !was_last.load(Relaxed);
         // Either end's end is the other's, unless the wire has lost it.
         tokio::select! {
-            _ = pump(near_reads, far_writes, wire.clone()) => {}
-            _ = pump(far_reads, near_writes, wire.clone()) => {}
+            _ = pump(near_reads, far_writes, wire.clone(), asks) => {}
+            _ = pump(far_reads, near_writes, wire.clone(), answers) => {}
         }
     };
     tokio::select! {
@@ -91,11 +104,13 @@ async fn is(wire: &watch::Receiver<Wire>, this: Wire) {
     let _ = wire.clone().wait_for(|wire| *wire == this).await;
 }
 
-/// Hands on in one direction until either end has closed. Never returns once something has vanished.
+/// Hands on in one direction until either end has closed, or this says no of what comes. Never returns
+/// once something has vanished.
 async fn pump(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     wire: watch::Receiver<Wire>,
+    goes_on: impl Fn(&[u8]) -> bool,
 ) -> io::Result<()> {
     let mut bytes = [0; CHUNK];
     loop {
@@ -104,13 +119,16 @@ async fn pump(
             () = is(&wire, Wire::Vanishing) => break,
             read = from.read(&mut bytes) => {
                 let read = read?;
+                if !goes_on(&bytes[..read]) {
+                    return Ok(());
+                }
                 if read == 0 {
                     return to.shutdown().await;
                 }
                 let now = *wire.borrow();
                 match now {
                     Wire::Slow(by) => sleep(by).await,
-                    Wire::Whole => {}
+                    Wire::Whole | Wire::CutAfter(_) => {}
                     Wire::Vanishing | Wire::Cut => break,
                 }
                 to.write_all(&bytes[..read]).await?;

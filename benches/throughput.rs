@@ -1,0 +1,255 @@
+//! Durable events per second, and how long a phone waits for its receipt; beside nightrun the ceiling
+//! and what one would write instead. See benches/README.md.
+
+mod support;
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{bail, ensure};
+use clap::Parser;
+use nightrun::clock;
+use support::ceiling;
+use support::daemon::Installation;
+use support::database::Engine;
+use support::load::{Phones, Played, Progress, Rules};
+use support::night::{Layout, Night};
+use support::process::{Process, Usage};
+use support::report::{Common, Report, megabytes, millis, percentile};
+use support::rig::{Rig, Way};
+
+/// Measures how many events a second are stored and answered, and how soon.
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    /// Which database; both unless given.
+    #[arg(long, value_enum)]
+    database: Vec<Engine>,
+    /// Which broker; both unless given.
+    #[arg(long, value_enum)]
+    broker: Vec<Way>,
+    /// What is measured; nightrun and the ceiling unless given. The peer needs another broker.
+    #[arg(long, value_enum)]
+    program: Vec<Program>,
+    /// How it is measured; both ways unless given.
+    #[arg(long, value_enum)]
+    mode: Vec<Mode>,
+    /// Events of a flood.
+    #[arg(long, default_value_t = 100_000)]
+    events: u32,
+    /// Connections from which they come.
+    #[arg(long, default_value_t = 200)]
+    phones: u32,
+    /// Events that each connection may have sent that have no receipt.
+    #[arg(long, default_value_t = 10)]
+    window: usize,
+    /// How many in a hundred events are sent twice.
+    #[arg(long, default_value_t = 0)]
+    repeated: u64,
+    /// Events a second of the paced run.
+    #[arg(long, default_value_t = 500)]
+    pace: u32,
+    /// How long the paced run lasts.
+    #[arg(long, default_value_t = 20)]
+    seconds: u32,
+    /// Wait after the end of a run, for those who look into a process.
+    #[arg(long, hide = true)]
+    hold: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Program {
+    Nightrun,
+    Ceiling,
+    Peer,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Mode {
+    Flood,
+    Paced,
+}
+
+impl Program {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Nightrun => "nightrun",
+            Self::Ceiling => "ceiling",
+            Self::Peer => "peer",
+        }
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    if std::env::args().nth(1).as_deref() == Some("ceiling") {
+        return be_the_ceiling();
+    }
+    let arguments = Arguments::parse();
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(all(arguments))
+}
+
+/// The process that is the ceiling.
+#[tokio::main]
+async fn be_the_ceiling() -> anyhow::Result<()> {
+    #[derive(Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        options: ceiling::Options,
+    }
+    let arguments = Arguments::parse_from(std::env::args().skip(1));
+    ceiling::run(arguments.options).await
+}
+
+fn or_both<T: Copy>(given: &[T], both: [T; 2]) -> Vec<T> {
+    if given.is_empty() { both.to_vec() } else { given.to_vec() }
+}
+
+async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
+    if arguments.common.quick {
+        (arguments.events, arguments.seconds) = (5_000, 3);
+    }
+    let mut report = Report::begin("throughput", &arguments.common);
+    let Arguments { events, phones, window, repeated, pace, seconds, .. } = arguments;
+    report.line(format!(
+        "flood: {events} events, {phones} connections, each up to {window} events ahead of its \
+         receipts, {repeated} % sent twice"
+    ));
+    report.line(format!("paced: {pace} events/s for {seconds} s, {phones} connections"));
+    report
+        .line("ms: from publish to receipt. cpu: seconds, of the program / of the load generator");
+    report.line("");
+    report.line(
+        "mode   database broker    program       events/s    p50 ms    p99 ms    max ms   RSS MB  \
+         peak MB          cpu",
+    );
+    for mode in or_both(&arguments.mode, [Mode::Flood, Mode::Paced]) {
+        for engine in or_both(&arguments.database, [Engine::Sqlite, Engine::Postgres]) {
+            for way in or_both(&arguments.broker, [Way::Embedded, Way::Mosquitto]) {
+                let mut rates = Vec::new();
+                for program in or_both(&arguments.program, [Program::Nightrun, Program::Ceiling]) {
+                    if program == Program::Peer && way == Way::Embedded {
+                        continue;
+                    }
+                    let run = run(&arguments, program, engine, way, mode).await?;
+                    report.line(run.line(mode, engine, way, program));
+                    rates.push((program, run.played.rate()));
+                }
+                if let (Mode::Flood, [(Program::Nightrun, own), (_, ceiling)]) = (mode, &rates[..])
+                {
+                    report.line(format!(
+                        "{:>44} {:.0} % of the ceiling",
+                        "",
+                        own / ceiling * 100.0
+                    ));
+                }
+            }
+        }
+    }
+    report.end()
+}
+
+/// What a run has shown.
+struct Run {
+    played: Played,
+    usage: Usage,
+    /// Of the load generator.
+    own_cpu: Duration,
+}
+
+async fn run(
+    arguments: &Arguments,
+    program: Program,
+    engine: Engine,
+    way: Way,
+    mode: Mode,
+) -> anyhow::Result<Run> {
+    let rig = Rig::new(engine, way, &arguments.common.folder).await?;
+    let events = match mode {
+        Mode::Flood => arguments.events,
+        Mode::Paced => arguments.pace * arguments.seconds,
+    };
+    let layout =
+        Layout { events, carers: 2, per_client: 1, later: true, now: clock::now(), salt: 1 };
+    let night = Night::new(layout);
+    let mut process = start(program, &rig, &night).await?;
+    let rules = Rules {
+        port: rig.port,
+        unanswered_max: if mode == Mode::Flood { arguments.window } else { usize::MAX },
+        pace: (mode == Mode::Paced).then_some(arguments.pace),
+        repeated_percent: arguments.repeated,
+        ..Rules::default()
+    };
+    let phones = Phones::connect(night.scripts(arguments.phones), rules).await?;
+    let (before, own_before) = (process.usage()?, own_usage()?);
+    let played = phones.play(&Arc::new(Progress::default())).await?;
+    let mut usage = process.usage()?;
+    usage.cpu -= before.cpu;
+    let own_cpu = own_usage()?.cpu - own_before.cpu;
+    check(&rig, &night, &played).await?;
+    ensure!(process.runs()?, "the program has ended");
+    if arguments.hold {
+        eprintln!("process {} holds; press Enter", process.id());
+        std::io::stdin().read_line(&mut String::new())?;
+    }
+    Ok(Run { played, usage, own_cpu })
+}
+
+fn own_usage() -> anyhow::Result<Usage> {
+    support::process::usage(std::process::id())
+}
+
+/// Starts a program that has heard of the night whatever it wants to know.
+async fn start(program: Program, rig: &Rig, night: &Night) -> anyhow::Result<Process> {
+    match program {
+        Program::Nightrun => start_nightrun(rig, night).await,
+        Program::Ceiling => ceiling::start(rig),
+        Program::Peer => ceiling::until_ready(
+            Command::new("/usr/bin/python3")
+                .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peer.py"))
+                .args([&rig.port.to_string(), &rig.database.url]),
+        ),
+    }
+}
+
+async fn start_nightrun(rig: &Rig, night: &Night) -> anyhow::Result<Process> {
+    let installation = Installation::new(rig)?;
+    installation.import_night(rig, night)?;
+    let mut daemon = installation.start()?;
+    installation.until_ready(&mut daemon)?;
+    installation.until_applied(rig).await?;
+    Ok(daemon)
+}
+
+/// Nothing may be lost, and nothing be there twice.
+async fn check(rig: &Rig, night: &Night, played: &Played) -> anyhow::Result<()> {
+    let stored = rig.database.number(ceiling::ROWS).await?;
+    let events = i64::from(night.events());
+    if stored != events || i64::try_from(played.events)? != events {
+        bail!("{events} events, {} answered, {stored} stored", played.events);
+    }
+    Ok(())
+}
+
+impl Run {
+    fn line(&self, mode: Mode, engine: Engine, way: Way, program: Program) -> String {
+        let mode = if mode == Mode::Flood { "flood" } else { "paced" };
+        let mut latencies = self.played.latencies.clone();
+        latencies.sort_unstable();
+        let at = |percent| millis(percentile(&latencies, percent));
+        format!(
+            "{mode:<6} {engine:<8} {way:<9} {program:<10} {rate:>11.0} {p50:>9.1} {p99:>9.1} \
+             {max:>9.1} {resident:>8.1} {peak:>8.1} {cpu:>6.1}/{own:<5.1}",
+            program = program.name(),
+            rate = self.played.rate(),
+            p50 = at(50),
+            p99 = at(99),
+            max = at(100),
+            resident = megabytes(self.usage.resident),
+            peak = megabytes(self.usage.peak),
+            cpu = self.usage.cpu.as_secs_f64(),
+            own = self.own_cpu.as_secs_f64(),
+        )
+    }
+}
