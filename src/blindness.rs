@@ -20,8 +20,8 @@ use crate::domain::visit::Visit;
 use crate::domain::wording;
 use crate::sight::{Blindness, Deaf, Sights};
 use crate::store::alerts::{About, Said, StoredAlert, ToSave};
-use crate::store::{Db, StoreError, alerts, cases, outbox};
 use crate::store::outbox::Kind;
+use crate::store::{Db, StoreError, alerts, cases, outbox};
 use crate::wire::alert::{AlertMessage, State};
 
 /// How often the list of visits at risk is brought up to date.

@@ -19,15 +19,13 @@ use crate::domain::place::whereabouts;
 use crate::domain::policy::Contract;
 use crate::domain::refs::{CarerRef, ClientRef, ContractId, EventId, VisitRef};
 use crate::domain::register::Registers;
-use crate::domain::visit::{
-    ClientNight, PlanRow, Reconciled, UNPLANNED_LENGTH, Visit, reconcile,
-};
+use crate::domain::visit::{ClientNight, PlanRow, Reconciled, UNPLANNED_LENGTH, Visit, reconcile};
 use crate::domain::wording;
 use crate::store::alerts::{About, StoredAlert, ToSave};
 use crate::store::cases::CaseKey;
+use crate::store::outbox::Kind;
 use crate::store::registers::{RegisterKind, Wanted};
 use crate::store::{Db, StoreError, alerts, cases, evidence, outbox, plan, registers};
-use crate::store::outbox::Kind;
 use crate::wire::alert::{AlertMessage, State};
 use crate::wire::topic;
 

@@ -158,9 +158,9 @@ async fn load_near(
             extract.nights.entry(night).or_default().push(row);
         }
     }
-    let homes = keys.into_iter().map(|key| {
-        (key.contract, RegisterKind::Client, key.client.as_str().to_owned())
-    });
+    let homes = keys
+        .into_iter()
+        .map(|key| (key.contract, RegisterKind::Client, key.client.as_str().to_owned()));
     for (contract, homes) in registers::load(db, &homes.collect()).await? {
         registers.entry(contract).or_default().add_homes(homes);
     }

@@ -13,9 +13,9 @@ use crate::domain::instant::Instant;
 use crate::domain::policy::Contract;
 use crate::domain::refs::ContractId;
 use crate::store::alerts::{About, Said, ToSave, of_sender};
+use crate::store::outbox::Kind;
 use crate::store::senders::{SenderKey, SenderState};
 use crate::store::{Db, StoreError, alerts, outbox, senders};
-use crate::store::outbox::Kind;
 use crate::wire::alert::{AlertMessage, State};
 use crate::wire::status::DeviceStatus;
 

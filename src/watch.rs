@@ -19,8 +19,8 @@ use crate::domain::policy::Contract;
 use crate::domain::refs::ContractId;
 use crate::sight::Sights;
 use crate::store::alerts::{About, Said, ToSave};
-use crate::store::{Db, StoreError, alerts, cases, outbox, plan, senders};
 use crate::store::outbox::Kind;
+use crate::store::{Db, StoreError, alerts, cases, outbox, plan, senders};
 use crate::wire::alert::{AlertMessage, State};
 
 /// How often deadlines are looked for.

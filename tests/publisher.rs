@@ -176,7 +176,9 @@ async fn a_user_without_the_right_is_refused_by_name() {
     let mut publisher = Publisher::start(broker.settings());
     publisher.send(1).await;
     let refused = publisher.outcome().await;
-    assert!(matches!(&refused, Outcome::Refused((1, 0), reason) if reason.contains("NotAuthorized")));
+    assert!(
+        matches!(&refused, Outcome::Refused((1, 0), reason) if reason.contains("NotAuthorized"))
+    );
     publisher.stop.send_replace(true);
     within("the end", publisher.task).await.expect("no panic");
 }

@@ -129,9 +129,8 @@ pub async fn known(
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let keys = ids
-        .iter()
-        .map(|(contract, id)| row! { contract: contract.as_str(), id: id.to_string() });
+    let keys =
+        ids.iter().map(|(contract, id)| row! { contract: contract.as_str(), id: id.to_string() });
     let found: Vec<KnownRow> = packed!(
         "e.contract, e.event_id, e.content, e.received_at, e.night, e.client_ref",
         "FROM jsonb_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
@@ -225,10 +224,7 @@ impl EventRow {
 
 macro_rules! events {
     ($how:ident: $rest:literal) => {
-        $how!(
-            "e.id, e.topic, e.payload, e.received_at, e.night, e.client_ref, e.placed_by",
-            $rest
-        )
+        $how!("e.id, e.topic, e.payload, e.received_at, e.night, e.client_ref, e.placed_by", $rest)
     };
 }
 
@@ -307,9 +303,8 @@ pub async fn loosely_placed(
     db: &mut Db,
     nights: &BTreeSet<(ContractId, Night)>,
 ) -> Result<Vec<Recorded>, StoreError> {
-    let keys = nights.iter().map(
-        |(contract, night)| row! { contract: contract.as_str(), night: night },
-    );
+    let keys =
+        nights.iter().map(|(contract, night)| row! { contract: contract.as_str(), night: night });
     let found = events!(
         plain: "FROM jsonb_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
          AND e.night = k.value->>'night' AND e.placed_by IN ('unplaced', 'position')"

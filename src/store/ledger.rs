@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::FromRow;
 
 use super::sql::{either, sql};
-use super::{outbox, Db, StoreError, night_text, rows};
+use super::{Db, StoreError, night_text, outbox, rows};
 use crate::domain::calendar::Night;
 use crate::domain::instant::Instant;
 use crate::domain::refs::{ContractId, EventId};

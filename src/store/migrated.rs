@@ -41,7 +41,8 @@ async fn what_a_database_holds_is_there_after_it_was_made_lean() {
         let messages = super::rows([(topic, payload)]);
         (id, kind.to_owned(), messages, written_at, not_before)
     };
-    let receipt = row(1, "receipt", "nightrun/v1/a/carer/amy/receipt", r#"{"event_id":null}"#, 1, 0);
+    let receipt =
+        row(1, "receipt", "nightrun/v1/a/carer/amy/receipt", r#"{"event_id":null}"#, 1, 0);
     let alert = row(2, "alert", "nightrun/v1/a/alert/late", r#"{"alert_id":"x"}"#, 2, 3);
     assert_eq!(outbox, [receipt, alert]);
     let due: Vec<(i64, i64)> = sqlx::query_as("SELECT n.due_at, s.heard_at FROM night n, sender s")

@@ -98,14 +98,15 @@ async fn insert(
 /// # Errors
 /// When the database fails.
 pub async fn take(db: &mut Db, after: i64, now: Instant) -> Result<Vec<ToPublish>, StoreError> {
-    let found: Vec<OutboxRow> =
-        sql("SELECT id, kind, messages, written_at FROM outbox WHERE id > $1 AND not_before <= $2 \
-             ORDER BY id LIMIT $3")
-        .bind(after)
-        .bind(now.timestamp_micros())
-        .bind(TAKE_MAX)
-        .fetch_all(db)
-        .await?;
+    let found: Vec<OutboxRow> = sql(
+        "SELECT id, kind, messages, written_at FROM outbox WHERE id > $1 AND not_before <= $2 \
+             ORDER BY id LIMIT $3",
+    )
+    .bind(after)
+    .bind(now.timestamp_micros())
+    .bind(TAKE_MAX)
+    .fetch_all(db)
+    .await?;
     found.into_iter().map(OutboxRow::read).collect()
 }
 

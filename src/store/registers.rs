@@ -4,8 +4,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::NaiveDate;
-use serde_json::{Value, json};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use sqlx::FromRow;
 
 use super::cases::{CaseKey, read_keys};
@@ -187,13 +187,14 @@ pub async fn near(
 /// When the database fails.
 pub async fn load_all(db: &mut Db, contract: &ContractId) -> Result<Registers, StoreError> {
     let mut registers = Registers::default();
-    let found: Vec<StoredRow> =
-        sql("SELECT i.seq, r.id, r.contract, r.kind, r.ref, r.held_from, r.content FROM register_row r \
+    let found: Vec<StoredRow> = sql(
+        "SELECT i.seq, r.id, r.contract, r.kind, r.ref, r.held_from, r.content FROM register_row r \
          JOIN import i ON i.id = r.import_id WHERE r.contract = $1 AND i.seq IS NOT NULL \
-         ORDER BY i.seq, r.id")
-        .bind(contract.as_str())
-        .fetch_all(db)
-        .await?;
+         ORDER BY i.seq, r.id",
+    )
+    .bind(contract.as_str())
+    .fetch_all(db)
+    .await?;
     for row in found {
         put(&mut registers, contract.clone(), &row)?;
     }

@@ -160,9 +160,9 @@ impl House {
     /// What has been said to others since the last time, receipts left out.
     pub async fn said(&self) -> Vec<AlertMessage> {
         let said = self.database.texts("DELETE FROM outbox RETURNING messages").await;
-        let messages = said.iter().flat_map(|messages| {
-            serde_json::from_str::<Vec<(String, String)>>(messages).unwrap()
-        });
+        let messages = said
+            .iter()
+            .flat_map(|messages| serde_json::from_str::<Vec<(String, String)>>(messages).unwrap());
         messages.filter_map(|(_, payload)| serde_json::from_str(&payload).ok()).collect()
     }
 }
