@@ -78,7 +78,8 @@ mod tests {
         ) {
             let there = Geodesic.destination(Point::new(lon, lat), bearing, metres * share);
             let home = LatLon { lat: there.y(), lon: there.x() };
-            prop_assert!(holds(&around(LatLon { lat, lon }, metres), cell(home, None)));
+            let ranges = around(LatLon { lat, lon }, metres);
+            prop_assert!(holds(&ranges, cell(home, None)));
         }
     }
 }
