@@ -82,6 +82,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod files;
+pub mod parallel;
 pub mod report;
 pub mod store;
 pub mod tls;

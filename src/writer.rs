@@ -167,19 +167,6 @@ struct Done {
     forgotten: bool,
 }
 
-/// A transaction that has not worked.
-struct Failed {
-    why: StoreError,
-    /// What was done, if only the answer to the commit is missing.
-    perhaps: Option<Done>,
-}
-
-impl From<StoreError> for Failed {
-    fn from(why: StoreError) -> Self {
-        Self { why, perhaps: None }
-    }
-}
-
 impl Writer {
     /// A writer for the daemon of that name.
     #[must_use]
@@ -280,23 +267,22 @@ impl Writer {
         loop {
             let tried = self.transact(&work, &batch, &mut perhaps);
             let tried = timeout(TRANSACTION_MAX, tried).await;
-            let failed = match tried.unwrap_or_else(|_| Err(StoreError::TooSlow.into())) {
-                Ok(done) => {
+            let failed = match tried.unwrap_or(Err(StoreError::TooSlow)) {
+                Ok(()) => {
                     if tries > 0 {
                         info!(tries, "the database works again");
                     }
-                    return self.committed(work, done);
+                    return perhaps.is_some_and(|done| self.committed(work, done));
                 }
                 Err(failed) => failed,
             };
-            perhaps = failed.perhaps;
-            if failed.why.is_collision() && collisions < COLLISIONS_MAX {
+            if failed.is_collision() && collisions < COLLISIONS_MAX {
                 collisions += 1;
-                debug!("another daemon was there first: {}", failed.why);
+                debug!("another daemon was there first: {failed}");
                 continue;
             }
             tries += 1;
-            let why = failed.why.to_string();
+            let why = failed.to_string();
             if tries == 1 {
                 let waiting = work.messages();
                 error!(waiting, "nothing is acknowledged until this works: {why}");
@@ -315,20 +301,17 @@ impl Writer {
         }
     }
 
-    /// Does the work once. `perhaps` is what an earlier try has done, if only the answer to its
-    /// commit is missing.
+    /// Does the work once, and leaves in `perhaps` what it has done. What it finds there is what an
+    /// earlier try has done, the answer to whose commit is missing.
     async fn transact(
         &self,
         work: &Work,
         batch: &str,
         perhaps: &mut Option<Done>,
-    ) -> Result<Done, Failed> {
+    ) -> Result<(), StoreError> {
         let mut tx = self.store.write().await?;
-        if perhaps.is_some()
-            && daemons::is_marked(&mut tx, &self.instance, batch).await?
-            && let Some(done) = perhaps.take()
-        {
-            return Ok(done);
+        if perhaps.is_some() && daemons::is_marked(&mut tx, &self.instance, batch).await? {
+            return Ok(());
         }
         let mut done = Done {
             tally: Tally::default(),
@@ -342,10 +325,8 @@ impl Writer {
             Work::Look(as_of) => self.look(&mut tx, *as_of, &mut done).await?,
             Work::Apply => done.more = apply::step(&mut tx, &self.contracts, clock::now()).await?,
         }
-        match tx.commit().await {
-            Ok(()) => Ok(done),
-            Err(why) => Err(Failed { why, perhaps: Some(done) }),
-        }
+        *perhaps = Some(done);
+        tx.commit().await
     }
 
     async fn take(

@@ -1,9 +1,12 @@
 //! `nightrun replay`: the rules over files, for whoever checks a bill.
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::Hash;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::{fs, mem, thread};
 
 use anyhow::Context;
 use clap::Args;
@@ -12,17 +15,19 @@ use super::input::read_rows;
 use crate::config::Settings;
 use crate::domain::casebook::Casebook;
 use crate::domain::correction::Correction;
+use crate::domain::event::{Event, Sender};
 use crate::domain::instant::{Instant, parse_instant};
 use crate::domain::plan::{CarerRow, ClientRow, DeviceRow, PlannedVisit, Suspension, TagRow};
 use crate::domain::policy::Contract;
-use crate::domain::refs::ContractId;
+use crate::domain::refs::{CarerRef, ClientRef, ContractId, VisitRef};
 use crate::domain::register::Registers;
 use crate::domain::schedule3::Schedule3;
 use crate::domain::visit::{PlanRow, Visit};
 use crate::files::EventLine;
-use crate::replay::{Evidence, play};
+use crate::replay::{Evidence, play, visits};
 use crate::report;
 use crate::wire::payload::decode_event;
+use crate::wire::rejection::Rejection;
 
 /// What `nightrun replay` takes.
 #[derive(Args)]
@@ -113,7 +118,7 @@ pub fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<()> {
             book.add_visit(PlanRow { visit, replanned: false, known_from: Instant::MIN_UTC });
         }
         lines.extend(play(&mut book, share.evidence, arguments.as_of));
-        let visits = book.visits(arguments.as_of);
+        let visits = visits(&book, arguments.as_of);
         for visit in &visits {
             schedule3.add(&contract, visit);
         }
@@ -134,7 +139,7 @@ fn read(arguments: &Arguments, known: &Known<'_>) -> anyhow::Result<BTreeMap<Con
     macro_rules! each_row {
         ($file:expr, $row:ty, |$share:ident, $value:ident| $put:expr) => {
             if let Some(file) = $file {
-                read_rows(file, &contracts, |_, $value: $row| {
+                read_rows(file, &contracts, |_, #[allow(unused_mut)] mut $value: $row| {
                     let $share = shares.entry($value.contract.clone()).or_default();
                     $put;
                     Ok(())
@@ -142,7 +147,11 @@ fn read(arguments: &Arguments, known: &Known<'_>) -> anyhow::Result<BTreeMap<Con
             }
         };
     }
-    each_row!(Some(&arguments.visits), PlannedVisit, |share, visit| share.plan.push(visit));
+    let mut names = Names::default();
+    each_row!(Some(&arguments.visits), PlannedVisit, |share, visit| {
+        names.share_plan(&mut visit);
+        share.plan.push(visit);
+    });
     each_row!(&arguments.clients, ClientRow, |share, row| share.registers.put_client(&row));
     each_row!(&arguments.devices, DeviceRow, |share, row| share.registers.put_device(row));
     each_row!(&arguments.tags, TagRow, |share, row| share.registers.put_tag(row));
@@ -157,22 +166,97 @@ fn read(arguments: &Arguments, known: &Known<'_>) -> anyhow::Result<BTreeMap<Con
         let at = correction.at;
         share.evidence.push((at, Evidence::Correction(Box::new(correction))));
     });
-    read_rows(&arguments.events, &contracts, |_, line: EventLine| {
-        let at = line.received_at;
-        let (contract, evidence) =
-            match decode_event(&line.topic, &line.payload, at, |id| known.has(id)) {
-                Ok(event) => (event.contract.clone(), Evidence::Event(Arc::new(event))),
-                Err(rejection) => match (rejection.contract, rejection.sender, rejection.seq) {
-                    (Some(contract), Some(sender), Some(seq)) => {
-                        (contract, Evidence::Number(sender, seq))
-                    }
-                    _ => return Ok(()),
-                },
-            };
-        shares.entry(contract).or_default().evidence.push((at, evidence));
-        Ok(())
-    })?;
+    read_events(&arguments.events, known, &mut names, &mut shares)?;
     Ok(shares)
+}
+
+/// Most lines that are handed on at once, and how often so many may lie waiting.
+const BATCH_LINES: usize = 500;
+const BATCHES_WAITING: usize = 4;
+
+/// Reads what was received: one thread the lines of the file, the other what they say.
+fn read_events(
+    path: &Path,
+    known: &Known<'_>,
+    names: &mut Names,
+    shares: &mut BTreeMap<ContractId, Share>,
+) -> anyhow::Result<()> {
+    let (hand_on, batches) = sync_channel::<Vec<EventLine>>(BATCHES_WAITING);
+    thread::scope(|scope| {
+        let reader = scope.spawn(move || {
+            let mut batch = Vec::with_capacity(BATCH_LINES);
+            read_rows(path, &|id| known.get(id), |_, line: EventLine| {
+                batch.push(line);
+                if batch.len() == BATCH_LINES {
+                    hand_on.send(mem::replace(&mut batch, Vec::with_capacity(BATCH_LINES)))?;
+                }
+                Ok(())
+            })?;
+            Ok(hand_on.send(batch)?)
+        });
+        for line in batches.into_iter().flatten() {
+            if let Some((contract, evidence)) = understand(&line, known, names) {
+                let share = shares.entry(contract).or_default();
+                share.evidence.push((line.received_at, evidence));
+            }
+        }
+        reader.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
+}
+
+/// What a message says that counts; `None` if nothing.
+fn understand(
+    line: &EventLine,
+    known: &Known<'_>,
+    names: &mut Names,
+) -> Option<(ContractId, Evidence)> {
+    let knows = |id: &ContractId| known.has(id);
+    match decode_event(&line.topic, &line.payload, line.received_at, knows) {
+        Ok(mut event) => {
+            names.share(&mut event);
+            Some((event.contract.clone(), Evidence::Event(Arc::new(event))))
+        }
+        Err(Rejection { contract, sender, seq, .. }) => {
+            let contract = contract.filter(|contract| known.has(contract))?;
+            Some((contract, Evidence::Number(sender?, seq?)))
+        }
+    }
+}
+
+/// References that events name again and again, each kept once.
+#[derive(Default)]
+struct Names {
+    contracts: HashSet<ContractId>,
+    carers: HashSet<CarerRef>,
+    clients: HashSet<ClientRef>,
+    visits: HashSet<VisitRef>,
+}
+
+impl Names {
+    fn share(&mut self, event: &mut Event) {
+        one(&mut self.contracts, &mut event.contract);
+        one(&mut self.carers, &mut event.carer_ref);
+        if let Sender::Carer(carer) = &mut event.sender {
+            one(&mut self.carers, carer);
+        }
+        event.client_ref.iter_mut().for_each(|client| one(&mut self.clients, client));
+        event.visit_ref.iter_mut().for_each(|visit| one(&mut self.visits, visit));
+    }
+
+    fn share_plan(&mut self, visit: &mut PlannedVisit) {
+        one(&mut self.contracts, &mut visit.contract);
+        one(&mut self.clients, &mut visit.client_ref);
+        one(&mut self.visits, &mut visit.visit_ref);
+        visit.carers.iter_mut().for_each(|carer| one(&mut self.carers, carer));
+    }
+}
+
+/// Makes the name the one that is kept.
+fn one<T: Clone + Eq + Hash>(kept: &mut HashSet<T>, name: &mut T) {
+    match kept.get(name) {
+        Some(kept) => name.clone_from(kept),
+        None => drop(kept.insert(name.clone())),
+    }
 }
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {

@@ -41,12 +41,23 @@ struct Kept {
     case: Option<CaseIndex>,
 }
 
+/// What a piece of evidence changes about a client's night.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// The event belongs there now.
+    Came(Arc<PlacedEvent>),
+    /// The event does not belong there any more.
+    Left(Arc<PlacedEvent>),
+    /// A coordinator decided something.
+    Decided,
+}
+
 /// What a piece of evidence changes.
 #[derive(Debug, Default)]
 pub struct Touched {
-    /// The client nights that lost or gained an event, or about which something was decided.
-    pub cases: Vec<CaseIndex>,
-    /// The carers who were somewhere else than was known before.
+    /// The client nights that it changes, and how, in that order.
+    pub cases: Vec<(CaseIndex, Change)>,
+    /// The carers whose events were placed, or placed anew.
     pub carers: Vec<CarerRef>,
 }
 
@@ -67,8 +78,6 @@ pub struct Casebook {
     corrections: HashMap<VisitRef, Vec<Correction>>,
     corrections_of_unplanned: HashMap<EventId, Vec<Correction>>,
     placements: HashMap<EventId, VisitRef>,
-    /// Where carers have been and when, in order of time.
-    whereabouts: HashMap<CarerRef, Vec<(Instant, CaseIndex)>>,
 }
 
 impl Casebook {
@@ -95,7 +104,6 @@ impl Casebook {
             corrections: HashMap::new(),
             corrections_of_unplanned: HashMap::new(),
             placements: HashMap::new(),
-            whereabouts: HashMap::new(),
         }
     }
 
@@ -146,50 +154,39 @@ impl Casebook {
             let left = kept.case.take();
             to_place.extend(self.naming.get(&event_id).into_iter().flatten());
             if let Some(case) = left {
-                self.take_out(&event, case);
-                touched.cases.push(case);
+                let events = &mut self.cases[case].events;
+                let place = events.iter().position(|placed| placed.event.event_id == event_id);
+                touched.cases.extend(place.map(|place| (case, Change::Left(events.remove(place)))));
             }
             let following = Following { book: self, followed: vec![event_id] };
             let found = place(&self.contract, &event, &following, &self.registers);
             if let Place::At { client, night, visit_ref, .. } = found {
-                let case = self.put(Arc::clone(&event), client, night, visit_ref);
+                let (case, placed) = self.put(Arc::clone(&event), client, night, visit_ref);
                 if let Some(kept) = self.events.get_mut(&event_id) {
                     kept.case = Some(case);
                 }
-                touched.cases.push(case);
+                touched.cases.push((case, Change::Came(placed)));
             }
             touched.carers.push(event.carer_ref.clone());
         }
         touched
     }
 
-    /// Takes an event out of the client's night in which it was.
-    fn take_out(&mut self, event: &Event, case: CaseIndex) {
-        self.cases[case].events.retain(|placed| placed.event.event_id != event.event_id);
-        if let Some(seen) = self.whereabouts.get_mut(&event.carer_ref) {
-            let was = (event.effective_at(), case);
-            if let Some(index) = seen.iter().position(|seen| *seen == was) {
-                seen.remove(index);
-            }
-        }
-    }
-
-    /// Enters an event whose place has been decided, and returns the client's night.
+    /// Enters an event whose place has been decided, and returns the client's night, and the event
+    /// as it is there.
     pub fn put(
         &mut self,
         event: Arc<Event>,
         client: ClientRef,
         night: Night,
         visit_ref: Option<VisitRef>,
-    ) -> CaseIndex {
+    ) -> (CaseIndex, Arc<PlacedEvent>) {
         let effective_at = event.effective_at();
         let whereabouts = whereabouts(&self.contract, &event, &client, night, &self.registers);
         let case = self.case_of((client, night));
-        let seen = self.whereabouts.entry(event.carer_ref.clone()).or_default();
-        seen.insert(seen.partition_point(|(at, _)| *at <= effective_at), (effective_at, case));
-        let placed = PlacedEvent { event, effective_at, visit_ref, whereabouts };
-        self.cases[case].events.push(Arc::new(placed));
-        case
+        let placed = Arc::new(PlacedEvent { event, effective_at, visit_ref, whereabouts });
+        self.cases[case].events.push(Arc::clone(&placed));
+        (case, placed)
     }
 
     /// Enters a correction.
@@ -222,7 +219,8 @@ impl Casebook {
             }
         };
         corrections.push(correction);
-        Touched { cases: case.into_iter().collect(), carers: Vec::new() }
+        let cases = case.map(|case| (case, Change::Decided)).into_iter().collect();
+        Touched { cases, carers: Vec::new() }
     }
 
     /// The client nights in which anything was planned or done.
@@ -245,6 +243,17 @@ impl Casebook {
     /// Reconciles one client's night at `now`.
     #[must_use]
     pub fn reconcile(&self, case: CaseIndex, now: Instant) -> Reconciled {
+        self.reconcile_with(case, &self.cases[case].events, now)
+    }
+
+    /// The same as if these were its events.
+    #[must_use]
+    pub fn reconcile_with(
+        &self,
+        case: CaseIndex,
+        events: &[Arc<PlacedEvent>],
+        now: Instant,
+    ) -> Reconciled {
         let case = &self.cases[case];
         let (client, night) = &case.key;
         let of = ClientNight {
@@ -253,46 +262,41 @@ impl Casebook {
             night: *night,
             plan: &case.plan,
             suspensions: self.registers.suspensions(client),
-            events: &case.events,
-            corrections: &self.corrections_of(case),
+            events,
+            corrections: &self.corrections_of(&case.plan, events),
         };
         reconcile(&of, now)
     }
 
-    fn corrections_of(&self, case: &Case) -> Vec<Correction> {
+    fn corrections_of(&self, plan: &[PlanRow], events: &[Arc<PlacedEvent>]) -> Vec<Correction> {
         if self.corrections.is_empty() && self.corrections_of_unplanned.is_empty() {
             return Vec::new();
         }
-        let planned = case.plan.iter().map(|row| self.corrections.get(&row.visit.visit_ref));
+        let planned = plan.iter().map(|row| self.corrections.get(&row.visit.visit_ref));
         let of_unplanned = &self.corrections_of_unplanned;
-        let held = case.events.iter().map(|event| of_unplanned.get(&event.event.event_id));
+        let held = events.iter().map(|event| of_unplanned.get(&event.event.event_id));
         let mut corrections: Vec<Correction> =
             planned.chain(held).flatten().flatten().cloned().collect();
         corrections.sort_by_key(|correction| correction.at);
         corrections
     }
 
-    /// All visits at `now`, overlaps marked, in the order of the visit log: by night, planned start
-    /// (unplanned: first event), client, visit.
+    /// All visits at `now`, overlaps marked, in the order of the visit log.
     #[must_use]
     pub fn visits(&self, now: Instant) -> Vec<Visit> {
-        let mut visits: Vec<Visit> =
-            self.cases().flat_map(|case| self.reconcile(case, now).visits).collect();
-        mark_overlaps(&mut visits);
-        visits.sort_by_cached_key(|visit| {
-            (visit.night, visit.listed_at(), visit.client.clone(), visit.visit_ref.clone())
-        });
-        visits
+        in_order(self.cases().flat_map(|case| self.reconcile(case, now).visits).collect())
     }
+}
 
-    /// Whether an event of the carer with an effective time after `after` has been received from
-    /// the home of another client (R21).
-    #[must_use]
-    pub fn seen_elsewhere(&self, carer: &CarerRef, after: Instant, client: &ClientRef) -> bool {
-        let seen = self.whereabouts.get(carer).into_iter().flatten();
-        let mut later = seen.rev().take_while(|(at, _)| *at > after);
-        later.any(|(_, case)| self.cases[*case].key.0 != *client)
-    }
+/// Marks the overlaps of a contract's visits, and puts them in the order of the visit log: by night,
+/// planned start (unplanned: first event), client, visit.
+#[must_use]
+pub fn in_order(mut visits: Vec<Visit>) -> Vec<Visit> {
+    mark_overlaps(&mut visits);
+    visits.sort_by_cached_key(|visit| {
+        (visit.night, visit.listed_at(), visit.client.clone(), visit.visit_ref.clone())
+    });
+    visits
 }
 
 /// The casebook as seen while an event is placed. Names of unplanned visits are followed from event

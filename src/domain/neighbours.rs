@@ -17,8 +17,11 @@ const ECCENTRICITY_2: f64 = 0.006_694_379_990_141_316;
 /// A cube, by its number along each axis.
 type Cube = [i64; 3];
 
-/// A point of the surface, seen from the middle of the earth, in metres.
-fn point(at: LatLon) -> [f64; 3] {
+/// A point, seen from the middle of the earth, in metres.
+type Point = [f64; 3];
+
+/// A point of the surface.
+fn point(at: LatLon) -> Point {
     let (sin_lat, cos_lat) = at.lat.to_radians().sin_cos();
     let (sin_lon, cos_lon) = at.lon.to_radians().sin_cos();
     let normal = AXIS_M / (1.0 - ECCENTRICITY_2 * sin_lat * sin_lat).sqrt();
@@ -26,47 +29,61 @@ fn point(at: LatLon) -> [f64; 3] {
     [across * cos_lon, across * sin_lon, normal * (1.0 - ECCENTRICITY_2) * sin_lat]
 }
 
-/// The straight line between two places, through the earth, in metres. No way over its surface is
-/// shorter.
-#[must_use]
-pub fn straight_m(a: LatLon, b: LatLon) -> f64 {
-    let (a, b) = (point(a), point(b));
+/// Whether a fence of that radius may reach from one to the other: not if even the straight line
+/// through the earth is longer. What rounding does is far less than a metre.
+fn may_reach(a: Point, b: Point, fence_m: f64) -> bool {
     let squares = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b));
-    squares.sum::<f64>().sqrt()
+    squares.sum::<f64>() <= (fence_m + 1.0) * (fence_m + 1.0)
+}
+
+/// Whether the place may lie within a fence of that radius around the home.
+#[must_use]
+pub fn may_be_within(place: LatLon, home: LatLon, fence_m: f64) -> bool {
+    may_reach(point(place), point(home), fence_m)
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "the earth has 26,000 cubes along each axis")]
-fn cube(at: LatLon) -> Cube {
-    point(at).map(|along| (along / EDGE_M).floor() as i64)
+fn cube(point: Point) -> Cube {
+    point.map(|along| (along / EDGE_M).floor() as i64)
+}
+
+/// A client's home.
+#[derive(Debug, Clone)]
+struct Home {
+    client: ClientRef,
+    at: Point,
+    fence_m: f64,
 }
 
 /// Clients by where they live.
 #[derive(Debug, Clone, Default)]
 pub struct Neighbours {
-    cubes: HashMap<Cube, Vec<ClientRef>>,
+    cubes: HashMap<Cube, Vec<Home>>,
     /// Those whose fences may reach beyond the next cube.
-    far_reaching: Vec<ClientRef>,
+    far_reaching: Vec<Home>,
 }
 
 impl Neighbours {
-    /// Enters a home and the radius of its fence. Those of one client come behind each other.
+    /// Enters a home, and the radius of its fence.
     pub fn put(&mut self, client: &ClientRef, at: LatLon, fence_m: f64) {
-        // What rounding can do to a position is far less than a metre.
-        let clients = if fence_m < EDGE_M - 1.0 {
+        let at = point(at);
+        let homes = if fence_m + 1.0 < EDGE_M {
             self.cubes.entry(cube(at)).or_default()
         } else {
             &mut self.far_reaching
         };
-        if clients.last() != Some(client) {
-            clients.push(client.clone());
-        }
+        homes.push(Home { client: client.clone(), at, fence_m });
     }
 
-    /// Everybody one of whose fences may contain that place, and some more.
-    pub fn of(&self, at: LatLon) -> impl Iterator<Item = &ClientRef> {
-        let [x, y, z] = cube(at);
+    /// Everybody one of whose fences contains that place, and hardly anybody else. Whoever has moved
+    /// may come twice.
+    pub fn of(&self, place: LatLon) -> impl Iterator<Item = &ClientRef> {
+        let place = point(place);
+        let [x, y, z] = cube(place);
         let around = (0..27).map(move |n| [x + n % 3 - 1, y + n / 3 % 3 - 1, z + n / 9 - 1]);
         let near = around.filter_map(|cube| self.cubes.get(&cube)).flatten();
         near.chain(&self.far_reaching)
+            .filter(move |home| may_reach(place, home.at, home.fence_m))
+            .map(|home| &home.client)
     }
 }

@@ -4,7 +4,7 @@ use geo::{Distance, Geodesic, Point};
 
 use super::calendar::{Night, local_date};
 use super::event::{Event, Sender};
-use super::neighbours::straight_m;
+use super::neighbours::may_be_within;
 use super::plan::{LatLon, PlannedVisit};
 use super::policy::Contract;
 use super::refs::{ClientRef, EventId, VisitRef};
@@ -172,7 +172,7 @@ pub fn whereabouts(
 /// Whether the distance is at most so many metres. A straight line is soon measured, and almost every
 /// home is too far even so.
 fn is_within(a: LatLon, b: LatLon, metres: f64) -> bool {
-    straight_m(a, b) <= metres + 1.0 && distance_m(a, b) <= metres
+    may_be_within(a, b, metres) && distance_m(a, b) <= metres
 }
 
 /// Geodesic distance on WGS 84, in metres (R19).

@@ -87,7 +87,7 @@ impl Registers {
         }
     }
 
-    /// Every home of every client there has been, those of one client behind each other.
+    /// Every home that there has been, and whose.
     pub fn homes(&self) -> impl Iterator<Item = (&ClientRef, &Home)> {
         self.clients
             .iter()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::sql::sql;
+use super::sql::{either, sql};
 use super::{Db, StoreError, at};
 use crate::domain::instant::Instant;
 use crate::domain::refs::ContractId;
@@ -64,13 +64,15 @@ pub async fn mark(
 /// # Errors
 /// When the database fails.
 pub async fn is_marked(db: &mut Db, instance: &str, batch: &str) -> Result<bool, StoreError> {
-    let found: Option<(i64,)> =
-        sql("SELECT had_session FROM daemon WHERE instance = $1 AND batch = $2")
-            .bind(instance)
-            .bind(batch)
-            .fetch_optional(db)
-            .await?;
-    Ok(found.is_some())
+    // PostgreSQL may still be about to commit it.
+    let found: Option<(Option<String>,)> = either(
+        "SELECT batch FROM daemon WHERE instance = $1",
+        "SELECT batch FROM daemon WHERE instance = $1 FOR UPDATE",
+    )
+    .bind(instance)
+    .fetch_optional(db)
+    .await?;
+    Ok(found.is_some_and(|(last,)| last.as_deref() == Some(batch)))
 }
 
 /// When a phone of each contract was heard last.

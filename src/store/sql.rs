@@ -49,6 +49,22 @@ pub trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Sen
 impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
 {}
 
+/// Rows of either engine. What runs a statement is compiled once, and not once for each type of row.
+enum Rows {
+    Sqlite(Vec<SqliteRow>),
+    Postgres(Vec<PgRow>),
+}
+
+impl Rows {
+    fn read<T: Row>(self) -> Result<Vec<T>, StoreError> {
+        let rows: Result<Vec<T>, sqlx::Error> = match self {
+            Self::Sqlite(rows) => rows.iter().map(T::from_row).collect(),
+            Self::Postgres(rows) => rows.iter().map(T::from_row).collect(),
+        };
+        Ok(rows?)
+    }
+}
+
 /// A value of a statement.
 pub enum Value {
     /// Text.
@@ -141,21 +157,28 @@ impl Statement {
         })
     }
 
+    /// All rows, as the engine gives them.
+    async fn rows(self, db: &mut Db) -> Result<Rows, StoreError> {
+        Ok(match db {
+            Db::Sqlite(tx) => {
+                let arguments: SqliteArguments = Self::arguments(self.values)?;
+                let query = sqlx::query_with(self.sqlite, arguments);
+                Rows::Sqlite(query.fetch_all(&mut **tx).await?)
+            }
+            Db::Postgres { tx, .. } => {
+                let arguments: PgArguments = Self::arguments(self.values)?;
+                let query = sqlx::query_with(self.postgres, arguments);
+                Rows::Postgres(query.fetch_all(&mut **tx).await?)
+            }
+        })
+    }
+
     /// All rows.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn fetch_all<T: Row>(self, db: &mut Db) -> Result<Vec<T>, StoreError> {
-        Ok(match db {
-            Db::Sqlite(tx) => {
-                let arguments: SqliteArguments = Self::arguments(self.values)?;
-                sqlx::query_as_with(self.sqlite, arguments).fetch_all(&mut **tx).await?
-            }
-            Db::Postgres { tx, .. } => {
-                let arguments: PgArguments = Self::arguments(self.values)?;
-                sqlx::query_as_with(self.postgres, arguments).fetch_all(&mut **tx).await?
-            }
-        })
+        self.rows(db).await?.read()
     }
 
     /// All rows of a statement that is `packed!`: from SQLite they come as one text, for there to hand

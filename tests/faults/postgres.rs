@@ -8,7 +8,7 @@ use nightrun::clock;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use crate::fleet::USUAL;
+use crate::fleet::{Habits, USUAL};
 use crate::judge::{Expected, Puback};
 use crate::night::{Night, SEES, says};
 use crate::storage::{STUCK, WORKS};
@@ -150,17 +150,27 @@ async fn by_wire(installation: Installation) -> (Installation, Proxy) {
 async fn the_connection_breaks_in_the_middle_of_a_commit() {
     let broker = Mosquitto::start(&[]);
     let (installation, proxy) = by_wire(Installation::at(&broker)).await;
-    let daemon = installation.start().await;
-    let mut night = Night::begin(installation, 60, USUAL).await;
+    let mut serve = installation.command(["serve"]);
+    let daemon = Installation::spawned(serve.env("NIGHTRUN__LOG__LEVEL", "debug"));
+    daemon.ready().await;
+    // What comes twice came once, and was taken twice.
+    let patient = Habits { patience: Duration::from_mins(10), ..USUAL };
+    let mut night = Night::begin(installation, 100, patient).await;
     for times in 1..=10 {
         night.happen(3);
         proxy.becomes(Wire::CutAfter(COMMIT));
         night.happen(3);
         daemon.logged_times(STUCK, times).await;
+        // And sometimes there is no other connection for a while.
+        if times % 5 == 0 {
+            daemon.logged_times("still: ", daemon.times_logged("still: ").len() + 1).await;
+        }
         proxy.becomes(Wire::Whole);
         daemon.logged_times(WORKS, times).await;
     }
     night.judge(&daemon).await;
+    let twice = "SELECT COALESCE(SUM(duplicates), 0) FROM event";
+    assert_eq!(night.installation.number(twice).await, 0);
     daemon.terminate().await;
 }
 
