@@ -185,9 +185,7 @@ impl Publisher<'_> {
         let mut no_more = false;
         let mut leaving = false;
         loop {
-            if connected && self.window.has_caught_up() {
-                eventloop.options.set_read_batch_size(READ_BATCH);
-            }
+            eventloop.options.set_read_batch_size(self.read_batch(connected));
             let mut poll = pin!(eventloop.poll());
             let event = loop {
                 let stop_by = self.stop_by;
@@ -199,12 +197,7 @@ impl Publisher<'_> {
                     }
                     room = outcomes.reserve(), if self.window.has_outcomes() => match room {
                         Ok(room) => {
-                            self.window.report(|outcome| room.send(outcome));
-                            while self.window.has_outcomes()
-                                && let Ok(room) = outcomes.try_reserve()
-                            {
-                                self.window.report(|outcome| room.send(outcome));
-                            }
+                            self.window.report(room, outcomes);
                             Step::Reported
                         }
                         Err(_) => Step::Deaf,
@@ -220,14 +213,7 @@ impl Publisher<'_> {
                 };
                 match step {
                     Step::Polled(event) => break *event,
-                    Step::Taken(message) => {
-                        self.window.take(message, &client);
-                        while self.window.has_room()
-                            && let Ok(next) = outgoing.try_recv()
-                        {
-                            self.window.take(next, &client);
-                        }
-                    }
+                    Step::Taken(message) => self.window.take_all(message, outgoing, &client),
                     Step::Beat => {
                         let now = status(*self.status.borrow_and_update());
                         self.window.say(&self.settings.status_topic(), &now, &client);
@@ -288,7 +274,6 @@ impl Publisher<'_> {
         let mut options = self.settings.options(&client_id(&self.settings.client_id));
         options.set_clean_start(true);
         options.set_outgoing_inflight_upper_limit(IN_FLIGHT_MAX);
-        options.set_read_batch_size(1);
         let topic = self.settings.status_topic();
         if !self.retains_nothing {
             let offline = status(DaemonStatus::Offline);
@@ -296,6 +281,11 @@ impl Publisher<'_> {
         }
         // Unbounded in form only: the window bounds it.
         AsyncClient::builder(options).unbounded().try_build()
+    }
+
+    /// How many packets the library takes at once.
+    fn read_batch(&self, connected: bool) -> usize {
+        if connected && self.window.has_caught_up() { READ_BATCH } else { 1 }
     }
 
     /// Takes what is in the channel and no more, and ends soon.

@@ -6,6 +6,7 @@
 //! acknowledged, and what waits behind it is bounded by the channel. Each batch has a mark, by which
 //! it is known whether it was committed when the answer to the commit was lost.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -65,10 +66,13 @@ pub struct Outbox {
 impl Outbox {
     /// Whether the row is to be handed to the publisher now: it has not been.
     pub fn hand_out(&self, row: &ToPublish) -> bool {
-        let mut in_hand = self.in_hand();
-        let new = !in_hand.contains_key(&row.id);
-        in_hand.entry(row.id).or_insert(row.messages.len());
-        new
+        match self.in_hand().entry(row.id) {
+            Entry::Vacant(place) => {
+                place.insert(row.messages.len());
+                true
+            }
+            Entry::Occupied(_) => false,
+        }
     }
 
     /// The rows of which all messages have an outcome with these.

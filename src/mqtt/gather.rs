@@ -129,7 +129,8 @@ mod tests {
     #[tokio::test]
     async fn more_than_the_bound_goes_out_in_order() {
         let (socket, mut other) = duplex(64);
-        let bytes: Vec<u8> = (0..GATHERED_BYTES_MAX * 3).map(|at| (at % 251) as u8).collect();
+        let bytes: Vec<u8> =
+            (0..GATHERED_BYTES_MAX * 3).map(|at| u8::try_from(at % 251).unwrap()).collect();
         let all = bytes.clone();
         let writer = tokio::spawn(async move {
             let mut socket = Gathering::new(socket);

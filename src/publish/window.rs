@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use rumqttc::{AsyncClient, ClientError, ConnAck, PubAck, PubAckReason, PublishOptions};
+use tokio::sync::mpsc::{self, Permit};
 use tokio::time::Instant;
 
 use super::{ANSWER_SECONDS_MAX, IN_FLIGHT_MAX, Outcome, Outgoing};
@@ -123,10 +124,13 @@ impl Window {
         self.entries.is_empty() && self.outcomes.is_empty()
     }
 
-    /// Reports the oldest outcome.
-    pub(super) fn report(&mut self, to: impl FnOnce(Outcome)) {
-        if let Some(outcome) = self.outcomes.pop_front() {
-            to(outcome);
+    /// Reports outcomes, the oldest first: one for which there is room, and as many more.
+    pub(super) fn report(&mut self, room: Permit<'_, Outcome>, to: &mpsc::Sender<Outcome>) {
+        let mut room = Some(room);
+        while let Some(room) = room.take().or_else(|| to.try_reserve().ok())
+            && let Some(outcome) = self.outcomes.pop_front()
+        {
+            room.send(outcome);
         }
     }
 
@@ -178,6 +182,21 @@ impl Window {
         match client.try_publish(topic, state, options) {
             Ok(()) => self.push(Source::State),
             Err(error) => tracing::error!(topic, "cannot publish the daemon's state: {error}"),
+        }
+    }
+
+    /// Gives a message to the library, and what else waits, as far as there is room.
+    pub(super) fn take_all(
+        &mut self,
+        first: Outgoing,
+        others: &mut mpsc::Receiver<Outgoing>,
+        client: &AsyncClient,
+    ) {
+        self.take(first, client);
+        while self.has_room()
+            && let Ok(next) = others.try_recv()
+        {
+            self.take(next, client);
         }
     }
 
