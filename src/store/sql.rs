@@ -4,6 +4,8 @@
 //! Sets of rows go in as one JSON array, read by `jsonb_each($1)` and `value->>'name'`: SQLite has
 //! them, PostgreSQL gets a function of that name.
 
+use std::pin::Pin;
+
 use serde::de::DeserializeOwned;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -49,7 +51,10 @@ pub trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Sen
 impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
 {}
 
-/// Rows of either engine. What runs a statement is compiled once, and not once for each type of row.
+/// What a statement comes to. Boxed, so that what runs it is compiled once, and not into each caller.
+type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Rows of either engine.
 enum Rows {
     Sqlite(Vec<SqliteRow>),
     Postgres(Vec<PgRow>),
@@ -142,34 +147,38 @@ impl Statement {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn execute(self, db: &mut Db) -> Result<u64, StoreError> {
-        Ok(match db {
-            Db::Sqlite(tx) => {
-                let arguments: SqliteArguments = Self::arguments(self.values)?;
-                let query = sqlx::query_with(self.sqlite, arguments);
-                query.execute(&mut **tx).await?.rows_affected()
-            }
-            Db::Postgres { tx, .. } => {
-                let arguments: PgArguments = Self::arguments(self.values)?;
-                let query = sqlx::query_with(self.postgres, arguments);
-                query.execute(&mut **tx).await?.rows_affected()
-            }
+    pub fn execute(self, db: &mut Db) -> Answer<'_, u64> {
+        Box::pin(async move {
+            Ok(match db {
+                Db::Sqlite(tx) => {
+                    let arguments: SqliteArguments = Self::arguments(self.values)?;
+                    let query = sqlx::query_with(self.sqlite, arguments);
+                    query.execute(&mut **tx).await?.rows_affected()
+                }
+                Db::Postgres { tx, .. } => {
+                    let arguments: PgArguments = Self::arguments(self.values)?;
+                    let query = sqlx::query_with(self.postgres, arguments);
+                    query.execute(&mut **tx).await?.rows_affected()
+                }
+            })
         })
     }
 
     /// All rows, as the engine gives them.
-    async fn rows(self, db: &mut Db) -> Result<Rows, StoreError> {
-        Ok(match db {
-            Db::Sqlite(tx) => {
-                let arguments: SqliteArguments = Self::arguments(self.values)?;
-                let query = sqlx::query_with(self.sqlite, arguments);
-                Rows::Sqlite(query.fetch_all(&mut **tx).await?)
-            }
-            Db::Postgres { tx, .. } => {
-                let arguments: PgArguments = Self::arguments(self.values)?;
-                let query = sqlx::query_with(self.postgres, arguments);
-                Rows::Postgres(query.fetch_all(&mut **tx).await?)
-            }
+    fn rows(self, db: &mut Db) -> Answer<'_, Rows> {
+        Box::pin(async move {
+            Ok(match db {
+                Db::Sqlite(tx) => {
+                    let arguments: SqliteArguments = Self::arguments(self.values)?;
+                    let query = sqlx::query_with(self.sqlite, arguments);
+                    Rows::Sqlite(query.fetch_all(&mut **tx).await?)
+                }
+                Db::Postgres { tx, .. } => {
+                    let arguments: PgArguments = Self::arguments(self.values)?;
+                    let query = sqlx::query_with(self.postgres, arguments);
+                    Rows::Postgres(query.fetch_all(&mut **tx).await?)
+                }
+            })
         })
     }
 
