@@ -195,7 +195,7 @@ pub async fn start(
         beside.spawn(front.run());
     }
     // An error means that the writer is gone, and the daemon about to stop.
-    let _ = inbound.send(Inbound::CaughtUp { as_of: None }).await;
+    let _ = inbound.send(Inbound::CaughtUp { slot: 0, as_of: None }).await;
     Ok(EmbeddedBroker { address, intake, router, shutdown, task, _beside: beside })
 }
 

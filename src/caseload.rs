@@ -274,7 +274,8 @@ impl Case {
         self.due_at = match sight {
             Sight::Blind if overdue.is_some() => overdue,
             Sight::Blind if night.visits.iter().any(awaited) => Some(now),
-            _ => next_deadline(&self.contract, &night, now),
+            // What is held back because another daemon may know better is due when it is.
+            _ => next_deadline(&self.contract, &night, sight.knows_up_to(now).unwrap_or(now)),
         };
         self.latest = Some(night);
     }

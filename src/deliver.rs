@@ -12,6 +12,7 @@ use tokio::time::{Instant as Tick, sleep, timeout};
 use tracing::error;
 
 use crate::clock;
+use crate::mqtt::SlotNumber;
 use crate::publish::Outgoing;
 use crate::store::outbox::Kind;
 use crate::store::{Store, StoreError, outbox};
@@ -25,11 +26,12 @@ const PUT_OFF_EVERY: Duration = Duration::from_secs(10);
 /// The pause after the database has failed.
 const FAILED_FOR: Duration = Duration::from_secs(1);
 
-/// Hands on messages, alerts `alerts_after` the start, until `shutdown` is true and nothing is left
+/// Hands on the messages of a slot, alerts `alerts_after` the start, until `shutdown` is true and nothing is left
 /// to hand on, or the publisher has gone.
 pub async fn run(
     store: Store,
     shared: Arc<Outbox>,
+    slot: SlotNumber,
     outgoing: mpsc::Sender<Outgoing>,
     alerts_after: Duration,
     mut shutdown: watch::Receiver<bool>,
@@ -39,11 +41,11 @@ pub async fn run(
     let mut alerts_wait = true;
     let mut from_start_at = alerts_from;
     loop {
-        if Tick::now() >= from_start_at {
+        if Tick::now() >= from_start_at || shared.begins_again() {
             (after, from_start_at) = (0, Tick::now() + PUT_OFF_EVERY);
             alerts_wait = Tick::now() < alerts_from;
         }
-        match take(&store, &mut after).await {
+        match take(&store, slot, &mut after).await {
             Ok(rows) if rows.is_empty() && *shutdown.borrow() => return,
             Ok(rows) if rows.is_empty() => {
                 let news = timeout(LOOK_EVERY, shared.news.notified());
@@ -81,9 +83,13 @@ pub async fn run(
     }
 }
 
-async fn take(store: &Store, after: &mut i64) -> Result<Vec<outbox::ToPublish>, StoreError> {
+async fn take(
+    store: &Store,
+    slot: SlotNumber,
+    after: &mut i64,
+) -> Result<Vec<outbox::ToPublish>, StoreError> {
     let mut tx = store.read().await?;
-    let rows = outbox::take(&mut tx, *after, clock::now()).await?;
+    let rows = outbox::take(&mut tx, slot, *after, clock::now()).await?;
     if let Some(last) = rows.last() {
         *after = last.id;
     }

@@ -137,7 +137,7 @@ pub async fn record(
     }
     desk.follow_carers(db, contracts, &new, now).await?;
     let mut tally = Tally { heard: heard.phones(), units: heard.units(), ..Tally::default() };
-    senders::save(db, contracts, heard, now).await?;
+    senders::save(db, contracts, heard, sights.knows_up_to(now)).await?;
 
     let mut arrived = Arrived::new(contracts, messages);
     let mut receipts = Vec::new();
@@ -423,9 +423,9 @@ impl Desk<'_> {
 
 /// Lets time pass up to what is received at that instant: what was due before is not its doing.
 fn let_pass(case: &mut Case, received_at: Instant, sight: Sight, seen: &Seen) {
-    let blind = matches!(sight, Sight::Blind);
-    if !blind && case.due_at.is_some_and(|due_at| due_at < received_at) {
-        let just_before = received_at - chrono::TimeDelta::microseconds(1);
-        case.assess(just_before, Cause::Time, sight, seen);
+    let just_before = received_at - chrono::TimeDelta::microseconds(1);
+    let Some(passed) = sight.knows_up_to(just_before) else { return };
+    if case.due_at.is_some_and(|due_at| due_at <= passed) {
+        case.assess(passed, Cause::Time, sight, seen);
     }
 }

@@ -11,11 +11,16 @@
 //! other as long as the connection lasts, so the writer always knows up to when it has heard
 //! everything, also while a connection is dead and nobody has noticed.
 //!
+//! Where several daemons share what phones and units say, each has such a session, and a session
+//! whose daemon is gone is drained by another daemon ([`drain`]).
+//!
 //! This module never reads a payload, and never waits for the database.
 
 mod connection;
 mod gather;
+mod marker;
 mod resume;
+mod seat;
 mod trouble;
 
 use std::fmt;
@@ -31,8 +36,9 @@ use tokio::time::{Instant as Tick, sleep};
 use crate::backoff::Backoff;
 use crate::message::Inbound;
 use crate::wire::topic::{self, DEVICE_STATUS_FILTER, EVENT_FILTERS};
-use connection::{Ended, connection};
+use connection::{Ended, Role, connection};
 use gather::Gathering;
+pub use seat::{Line, Pulse, Seat, SlotNumber, Word};
 pub(crate) use trouble::{Rivalry, Trouble};
 
 /// Messages that the broker may send ahead of their acknowledgements: the bound of everything that
@@ -138,14 +144,46 @@ impl BrokerSession {
 /// on until its channel ends, and nobody has to tell this session when.
 pub async fn run(
     settings: &BrokerSession,
+    mut seat: Seat,
     inbound: mpsc::Sender<Inbound>,
     mut shutdown: watch::Receiver<bool>,
 ) {
+    keep(settings, &mut seat, Role::Hears, &inbound, &mut shutdown).await;
+}
+
+/// Hands on what the broker has for a slot whose daemon is gone, and ends its session there. Returns
+/// whether that was done: the broker has no such session any more, and everything that it had for it
+/// has been acknowledged. If not, the daemon stops.
+pub async fn drain(
+    settings: &BrokerSession,
+    mut seat: Seat,
+    inbound: mpsc::Sender<Inbound>,
+    mut shutdown: watch::Receiver<bool>,
+) -> bool {
+    keep(settings, &mut seat, Role::Drains, &inbound, &mut shutdown).await
+}
+
+async fn keep(
+    settings: &BrokerSession,
+    seat: &mut Seat,
+    role: Role,
+    inbound: &mpsc::Sender<Inbound>,
+    shutdown: &mut watch::Receiver<bool>,
+) -> bool {
     let mut backoff = Backoff::default();
     let mut known = Known::default();
     loop {
-        let trouble = match connection(settings, &inbound, &mut shutdown, &mut known).await {
-            Ended::Stopped => return,
+        tokio::select! {
+            () = stopped(shutdown) => return false,
+            () = seat.is_ours() => {}
+        }
+        let ended = connection(settings, seat, role, inbound, shutdown, &mut known).await;
+        let trouble = match ended {
+            Ended::Drained => return true,
+            Ended::Stopped if role == Role::Hears || *shutdown.borrow() => return false,
+            Ended::Stopped => Trouble::Broken("not everything was acknowledged in time".to_owned()),
+            // Another daemon may have the slot now: whether it has, the keeper of the slots knows.
+            Ended::Lost(Trouble::TakenOver) if seat.line.is_some() => Trouble::Closed,
             Ended::Lost(trouble) => trouble,
         };
         if known.hears == Hears::Everything {
@@ -158,12 +196,12 @@ pub async fn run(
         let lost = async {
             if was_hearing {
                 // An error means that the writer is gone; the next connection finds that out.
-                let _ = inbound.send(Inbound::Lost).await;
+                let _ = inbound.send(Inbound::Lost { slot: seat.slot }).await;
             }
             sleep(pause).await;
         };
         tokio::select! {
-            () = stopped(&mut shutdown) => return,
+            () = stopped(shutdown) => return false,
             () = lost => {}
         }
     }

@@ -7,7 +7,8 @@
 //! it is known whether it was committed when the answer to the commit was lost.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::apply;
 use crate::blindness::BlindWatch;
 use crate::clock;
 use crate::config::Contracts;
+use crate::domain::alert::Sight;
 use crate::domain::instant::Instant;
 use crate::health::Health;
 use crate::hearing::Hearing;
@@ -28,6 +30,8 @@ use crate::message::{Inbound, Message};
 use crate::publish::Outcome;
 use crate::senders;
 use crate::sight::Sights;
+use crate::slots::Slots;
+use crate::slots::keeper::name_of;
 use crate::store::hold::Whole;
 use crate::store::outbox::ToPublish;
 use crate::store::{Db, Store, StoreError, daemons, outbox};
@@ -58,9 +62,11 @@ const STOP_TRIES_MAX: u32 = 3;
 pub struct Outbox {
     /// Rung when there may be something new.
     pub news: Notify,
-    /// The rows that have been handed to the publisher and are still in the database, and of how many
-    /// messages of each there is no outcome yet.
-    in_hand: Mutex<HashMap<i64, usize>>,
+    /// The rows that have been handed to the publisher and are still in the database, and the places of
+    /// their messages of which there is no outcome yet.
+    in_hand: Mutex<HashMap<i64, HashSet<usize>>>,
+    /// There is something that is older than what was handed on last.
+    again: AtomicBool,
 }
 
 impl Outbox {
@@ -68,43 +74,63 @@ impl Outbox {
     pub fn hand_out(&self, row: &ToPublish) -> bool {
         match self.in_hand().entry(row.id) {
             Entry::Vacant(place) => {
-                place.insert(row.messages.len());
+                place.insert((0..row.messages.len()).collect());
                 true
             }
             Entry::Occupied(_) => false,
         }
     }
 
+    /// Nothing is in the publisher's hand any more.
+    pub fn take_back(&self) {
+        self.in_hand().clear();
+    }
+
     /// The rows of which all messages have an outcome with these.
     fn settled(&self, outcomes: &[Outcome]) -> Vec<i64> {
         let in_hand = self.in_hand();
-        let of_rows = of_rows(outcomes).into_iter();
-        of_rows.filter(|(row, count)| in_hand.get(row) == Some(count)).map(|(row, _)| row).collect()
+        let left = |row| in_hand.get(row);
+        of_rows(outcomes)
+            .into_iter()
+            .filter(|(row, places)| left(row).is_some_and(|left| left.is_subset(places)))
+            .map(|(row, _)| row)
+            .collect()
     }
 
     /// Takes note that the outcomes are in the database.
     fn settle(&self, outcomes: &[Outcome]) {
         let mut in_hand = self.in_hand();
-        for (row, count) in of_rows(outcomes) {
-            match in_hand.get_mut(&row) {
-                Some(left) if *left > count => *left -= count,
-                _ => {
-                    in_hand.remove(&row);
+        for (row, places) in of_rows(outcomes) {
+            if let Entry::Occupied(mut left) = in_hand.entry(row) {
+                left.get_mut().retain(|place| !places.contains(place));
+                if left.get().is_empty() {
+                    left.remove();
                 }
             }
         }
     }
 
-    fn in_hand(&self) -> MutexGuard<'_, HashMap<i64, usize>> {
+    fn in_hand(&self) -> MutexGuard<'_, HashMap<i64, HashSet<usize>>> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something has been put there that is older than what was handed on last.
+    pub fn begin_again(&self) {
+        self.again.store(true, Ordering::Release);
+        self.news.notify_one();
+    }
+
+    /// Whether that was said since this was asked last.
+    pub fn begins_again(&self) -> bool {
+        self.again.swap(false, Ordering::AcqRel)
     }
 }
 
-/// How many of the outcomes are of each row.
-fn of_rows(outcomes: &[Outcome]) -> BTreeMap<i64, usize> {
-    let mut rows = BTreeMap::new();
-    for Outcome::Published((row, _)) | Outcome::Refused((row, _), _) in outcomes {
-        *rows.entry(*row).or_default() += 1;
+/// The rows that have outcomes among these, and of which of their messages.
+fn of_rows(outcomes: &[Outcome]) -> BTreeMap<i64, HashSet<usize>> {
+    let mut rows: BTreeMap<i64, HashSet<usize>> = BTreeMap::new();
+    for Outcome::Published((row, place)) | Outcome::Refused((row, place), _) in outcomes {
+        rows.entry(*row).or_default().insert(*place);
     }
     rows
 }
@@ -113,8 +139,9 @@ fn of_rows(outcomes: &[Outcome]) -> BTreeMap<i64, usize> {
 pub struct Writer {
     store: Store,
     contracts: Arc<Contracts>,
-    /// The daemon's name.
-    instance: String,
+    /// The daemon's name; each of its slots has one of its own.
+    client_id: String,
+    slots: Arc<Slots>,
     outbox: Arc<Outbox>,
     health: Arc<Health>,
     hearing: Hearing,
@@ -177,7 +204,8 @@ impl Writer {
     pub fn new(
         store: Store,
         contracts: Arc<Contracts>,
-        instance: String,
+        client_id: String,
+        slots: Arc<Slots>,
         outbox: Arc<Outbox>,
         health: Arc<Health>,
         hearing: Hearing,
@@ -186,7 +214,8 @@ impl Writer {
         Self {
             store,
             contracts,
-            instance,
+            client_id,
+            slots,
             outbox,
             health,
             hearing,
@@ -211,7 +240,9 @@ impl Writer {
             let received = timeout_at(self.look_at, inbound.recv_many(&mut buffer, BATCH_MAX));
             open = !matches!(received.await, Ok(0));
             let now = clock::now();
+            self.slots.writer_turns();
             let mut work = Taken::default();
+            let mut caught_up = Vec::new();
             if let Some(step) = self.hearing.follow_clock(now) {
                 // They say when to look next, by the clock as it was.
                 self.watches = Watches::default();
@@ -227,15 +258,22 @@ impl Writer {
             for inbound in buffer.drain(..) {
                 match inbound {
                     Inbound::Message(message) => work.messages.push(message),
-                    Inbound::Connected { kept } => work.connected = Some(kept),
-                    Inbound::CaughtUp { as_of } => self.hearing.caught_up(as_of),
-                    Inbound::Lost => {
+                    Inbound::Connected { kept, .. } => work.connected = Some(kept),
+                    Inbound::CaughtUp { slot, as_of } => {
+                        let was_blind = matches!(self.hearing.sights.broker(), Sight::Blind);
+                        caught_up.push((slot, as_of, was_blind));
+                        self.hearing.caught_up(as_of.map(|moment| moment.at));
+                    }
+                    Inbound::Lost { .. } => {
                         self.commit(Work::Take(std::mem::take(&mut work)), open).await;
                         self.hearing.lost(clock::now());
                     }
                 }
             }
             self.commit(Work::Take(work), open).await;
+            for (slot, as_of, was_blind) in caught_up {
+                self.slots.heard(slot, as_of, was_blind);
+            }
             if Tick::now() >= self.look_at {
                 let more = self.commit(Work::Look(self.hearing.up_to(heard)), open).await;
                 let more = self.commit(Work::Apply, open).await || more;
@@ -243,6 +281,8 @@ impl Writer {
             }
             if self.hearing.begins(clock::now()) {
                 self.look_at = Tick::now();
+                // Another daemon may have said meanwhile that nobody hears.
+                self.watches.blind = BlindWatch::default();
             }
         }
         let _ = drained.send(());
@@ -269,6 +309,8 @@ impl Writer {
         let mut pause = Duration::from_millis(100);
         let (mut tries, mut collisions) = (0, 0);
         loop {
+            self.slots.writer_turns();
+            self.hearing.sights.follow(self.slots.fleet(), clock::now());
             let tried = self.transact(&work, &batch, &mut perhaps);
             let tried = timeout(TRANSACTION_MAX, tried).await;
             let failed = match tried.unwrap_or(Err(StoreError::TooSlow)) {
@@ -313,8 +355,9 @@ impl Writer {
         batch: &str,
         perhaps: &mut Option<Done>,
     ) -> Result<(), StoreError> {
-        let mut tx = self.store.write().await?;
-        if perhaps.is_some() && daemons::is_marked(&mut tx, &self.instance, batch).await? {
+        let slot = self.slots.own();
+        let mut tx = self.store.write_for(slot.unwrap_or_default()).await?;
+        if perhaps.is_some() && daemons::is_marked(&mut tx, &self.name(), batch).await? {
             return Ok(());
         }
         let mut done = Done {
@@ -333,6 +376,10 @@ impl Writer {
         tx.commit().await
     }
 
+    fn name(&self) -> String {
+        name_of(&self.client_id, self.slots.own().unwrap_or_default())
+    }
+
     async fn take(
         &self,
         tx: &mut Db,
@@ -342,10 +389,10 @@ impl Writer {
     ) -> Result<(), StoreError> {
         let now = clock::now();
         if let Some(kept) = taken.connected {
-            done.forgotten = daemons::had_session(tx, &self.instance, now).await? && !kept;
+            done.forgotten = daemons::had_session(tx, &self.name(), now).await? && !kept;
         }
         if !taken.messages.is_empty() {
-            daemons::mark(tx, &self.instance, batch, now).await?;
+            daemons::mark(tx, &self.name(), batch, now).await?;
         }
         let sights = &mut done.sights;
         done.tally = ingest::record(tx, &self.contracts, &taken.messages, sights).await?;
@@ -371,6 +418,7 @@ impl Writer {
     async fn look(&self, tx: &mut Db, as_of: Instant, done: &mut Done) -> Result<(), StoreError> {
         let now = clock::now();
         let (contracts, sights, watches) = (&self.contracts, &mut done.sights, &mut done.watches);
+        let as_of = sights.knows_up_to(as_of);
         done.more = watch::client_nights(tx, contracts, as_of, sights).await?;
         senders::watch(tx, contracts, as_of, sights.broker()).await?;
         if Whole::Contracts.try_take(tx).await? {
@@ -380,7 +428,7 @@ impl Writer {
             }
         }
         if Tick::now() >= watches.alive_at {
-            daemons::alive(tx, &self.instance, now).await?;
+            daemons::alive(tx, &self.name(), now).await?;
             watches.alive_at = Tick::now() + ALIVE_EVERY;
         }
         Ok(())
@@ -444,7 +492,7 @@ impl Work {
 fn heard_up_to(batch: &[Inbound], now: Instant) -> Instant {
     let last = batch.iter().rev().find_map(|inbound| match inbound {
         Inbound::Message(message) => Some(message.received_at),
-        Inbound::Connected { .. } | Inbound::CaughtUp { .. } | Inbound::Lost => None,
+        Inbound::Connected { .. } | Inbound::CaughtUp { .. } | Inbound::Lost { .. } => None,
     });
     match last {
         Some(last) if batch.len() >= BATCH_MAX => last.min(now - ON_ITS_WAY),

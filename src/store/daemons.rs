@@ -86,3 +86,24 @@ pub async fn phones_heard(db: &mut Db) -> Result<BTreeMap<ContractId, Instant>, 
             .await?;
     found.into_iter().map(|(contract, heard)| Ok((contract.parse()?, at(heard)))).collect()
 }
+
+/// When a phone of the contract was heard last, by whichever daemon; or, where none ever was, when a
+/// unit said that something happened since `since`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn heard(
+    db: &mut Db,
+    contract: &ContractId,
+    since: Instant,
+) -> Result<Option<Instant>, StoreError> {
+    let phones = "SELECT max(heard_at) FROM sender WHERE contract = $1 AND kind = 'carer'";
+    let (heard,): (Option<i64>,) = sql(phones).bind(contract.as_str()).fetch_one(db).await?;
+    if heard.is_some() {
+        return Ok(heard.map(at));
+    }
+    let units = "SELECT max(received_at) FROM event WHERE contract = $1 AND effective_at >= $2";
+    let units = sql(units).bind(contract.as_str()).bind(since.timestamp_micros());
+    let (heard,): (Option<i64>,) = units.fetch_one(db).await?;
+    Ok(heard.map(at))
+}

@@ -36,6 +36,25 @@ impl Database {
         }
     }
 
+    /// The same database, where this program has that name.
+    #[must_use]
+    pub fn known_as(self, name: &str) -> Self {
+        match self {
+            Self::Postgres(options) => Self::Postgres(Box::new(options.application_name(name))),
+            file @ Self::File(_) => file,
+        }
+    }
+
+    /// The same database, whose commits do not wait for the disk.
+    pub(super) fn in_haste(self) -> Self {
+        match self {
+            Self::Postgres(options) => {
+                Self::Postgres(Box::new(options.options([("synchronous_commit", "off")])))
+            }
+            file @ Self::File(_) => file,
+        }
+    }
+
     /// The same database, with that password.
     #[must_use]
     pub fn with_password(self, password: &str) -> Self {

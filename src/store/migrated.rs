@@ -6,14 +6,15 @@ use sqlx::{Connection, raw_sql};
 use crate::domain::grid;
 use crate::domain::plan::LatLon;
 
-const BEFORE: [&str; 5] = [
+const BEFORE: [&str; 6] = [
     include_str!("../../migrations/sqlite/0001_start.sql"),
     include_str!("../../migrations/sqlite/0002_daemon.sql"),
     include_str!("../../migrations/sqlite/0003_ledger.sql"),
     include_str!("../../migrations/sqlite/0004_kept.sql"),
     include_str!("../../migrations/sqlite/0005_counter.sql"),
+    include_str!("../../migrations/sqlite/0006_slot.sql"),
 ];
-const LEAN: &str = include_str!("../../migrations/sqlite/0006_lean.sql");
+const LEAN: &str = include_str!("../../migrations/sqlite/0007_lean.sql");
 
 const HELD: &str = r#"
     INSERT INTO outbox (topic, payload, written_at, not_before) VALUES
@@ -36,7 +37,10 @@ async fn what_a_database_holds_is_there_after_it_was_made_lean() {
         raw_sql(text).execute(&mut db).await.unwrap();
     }
     let outbox: Vec<(i64, String, String, i64, i64)> =
-        sqlx::query_as("SELECT * FROM outbox ORDER BY id").fetch_all(&mut db).await.unwrap();
+        sqlx::query_as("SELECT id, kind, messages, written_at, not_before FROM outbox ORDER BY id")
+            .fetch_all(&mut db)
+            .await
+            .unwrap();
     let row = |id, kind: &str, topic: &str, payload: &str, written_at, not_before| {
         let messages = super::rows([(topic, payload)]);
         (id, kind.to_owned(), messages, written_at, not_before)

@@ -50,6 +50,7 @@ pub mod outbox;
 pub mod plan;
 pub mod registers;
 pub mod senders;
+pub mod slots;
 pub mod sql;
 
 use std::collections::BTreeSet;
@@ -57,16 +58,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serializer as _;
-
-use sqlx::Connection;
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{ConnectOptions, Connection};
 
 use crate::domain::calendar::Night;
 use crate::domain::instant::Instant;
 use crate::domain::refs::{BadReference, ContractId};
+use crate::mqtt::SlotNumber;
 pub use database::Database;
 pub use sql::Db;
 
@@ -128,10 +130,9 @@ pub enum StoreError {
     Strange(Database),
     /// The tables cannot be brought up to date.
     #[error(
-        "cannot bring the tables of the database up to date: {0}. If a newer nightrun has written \
-         it, use that one"
+        "cannot bring the tables of the database up to date: {0}{advice}", advice = to_migrate(.0)
     )]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    Migrate(#[from] MigrateError),
     /// It took too long.
     #[error(
         "the database does not answer: see that it runs, and whether its disk or the network is slow"
@@ -163,6 +164,14 @@ fn to_open(database: &Database, failed: &sqlx::Error) -> &'static str {
             }
             advice => advice,
         },
+    }
+}
+
+/// What to do about tables that cannot be brought up to date.
+fn to_migrate(failed: &MigrateError) -> &'static str {
+    match failed {
+        MigrateError::Execute(failed) | MigrateError::ExecuteMigration(failed, _) => advice(failed),
+        _ => ". If a newer nightrun has written it, use that one",
     }
 }
 
@@ -224,13 +233,27 @@ impl Store {
     /// # Errors
     /// When that cannot be done.
     pub async fn open(database: &Database) -> Result<Self, StoreError> {
+        Self::open_with(database, CONNECTIONS_MAX).await
+    }
+
+    /// The same, with one connection to PostgreSQL, which nobody else takes, and whose commits do not
+    /// wait for the disk.
+    ///
+    /// # Errors
+    /// When that cannot be done.
+    pub async fn open_apart(database: &Database) -> Result<Self, StoreError> {
+        Self::open_with(&database.clone().in_haste(), 1).await
+    }
+
+    async fn open_with(database: &Database, connections: u32) -> Result<Self, StoreError> {
         let pools = match database {
             Database::File(path) => {
                 let options = SqliteConnectOptions::new().filename(path);
                 Self::open_file(options, database).await?
             }
             Database::Postgres(options) => {
-                Self::open_postgres((**options).clone(), database).await?
+                let options = (**options).clone();
+                Self::open_postgres(options, connections, database).await?
             }
         };
         Ok(Self(pools))
@@ -249,7 +272,8 @@ impl Store {
             .pragma("cache_size", CACHE_KIB)
             .pragma("wal_autocheckpoint", FOLDED_IN_AFTER_PAGES)
             .row_buffer_size(ROWS_AHEAD)
-            .busy_timeout(BUSY_TIMEOUT);
+            .busy_timeout(BUSY_TIMEOUT)
+            .disable_statement_logging();
         let pool = || {
             // SQLite ends a transaction by itself when the disk fails it; the library cannot end it
             // again, and would count it as open on this connection for ever.
@@ -273,13 +297,14 @@ impl Store {
 
     async fn open_postgres(
         options: PgConnectOptions,
+        connections: u32,
         database: &Database,
     ) -> Result<Pools, StoreError> {
         let cannot = |source| StoreError::Open { database: database.clone(), source };
         let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
+            .max_connections(connections)
             .acquire_timeout(CONNECT_WITHIN)
-            .connect_with(options.options(OF_A_CONNECTION))
+            .connect_with(options.options(OF_A_CONNECTION).disable_statement_logging())
             .await
             .map_err(cannot)?;
         let strange: bool = sqlx::query_scalar(STRANGE_POSTGRES).fetch_one(&pool).await?;
@@ -308,9 +333,17 @@ impl Store {
     /// # Errors
     /// When the database is locked by another program for too long, or fails.
     pub async fn write(&self) -> Result<Db, StoreError> {
+        self.write_for(0).await
+    }
+
+    /// The same, in the name of a slot: what is to be published is published by that.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn write_for(&self, slot: SlotNumber) -> Result<Db, StoreError> {
         Ok(match &self.0 {
             Pools::Sqlite { writer, .. } => Db::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Pools::Postgres(pool) => Db::Postgres { tx: pool.begin().await?, writes: true },
+            Pools::Postgres(pool) => Db::Postgres { tx: pool.begin().await?, writes: true, slot },
         })
     }
 
@@ -323,7 +356,7 @@ impl Store {
         Ok(match &self.0 {
             Pools::Sqlite { reader, .. } => Db::Sqlite(reader.begin().await?),
             Pools::Postgres(pool) => {
-                Db::Postgres { tx: pool.begin_with(BEGIN).await?, writes: false }
+                Db::Postgres { tx: pool.begin_with(BEGIN).await?, writes: false, slot: 0 }
             }
         })
     }

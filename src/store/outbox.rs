@@ -8,6 +8,7 @@ use super::sql::sql;
 use super::{Db, StoreError, read_word, rows};
 use crate::domain::instant::Instant;
 use crate::domain::words::words;
+use crate::mqtt::SlotNumber;
 
 /// Most rows that are taken from the outbox at once.
 pub const TAKE_MAX: i64 = 16;
@@ -42,6 +43,7 @@ struct OutboxRow {
     kind: String,
     messages: String,
     written_at: i64,
+    slot: i64,
 }
 
 impl OutboxRow {
@@ -73,7 +75,8 @@ pub async fn add(
     if messages.is_empty() {
         return Ok(());
     }
-    insert(db, kind, messages, now.timestamp_micros(), 0).await
+    let slot = i64::from(db.slot());
+    insert(db, kind, messages, now.timestamp_micros(), 0, slot).await
 }
 
 async fn insert(
@@ -82,29 +85,36 @@ async fn insert(
     messages: &[Message],
     written_at: i64,
     not_before: i64,
+    slot: i64,
 ) -> Result<(), StoreError> {
-    sql("INSERT INTO outbox (kind, messages, written_at, not_before) VALUES ($1, $2, $3, $4)")
-        .bind(kind.as_str())
-        .bind(rows(messages))
-        .bind(written_at)
-        .bind(not_before)
-        .execute(db)
-        .await?;
+    sql("INSERT INTO outbox (kind, messages, written_at, not_before, slot) \
+         VALUES ($1, $2, $3, $4, $5)")
+    .bind(kind.as_str())
+    .bind(rows(messages))
+    .bind(written_at)
+    .bind(not_before)
+    .bind(slot)
+    .execute(db)
+    .await?;
     Ok(())
 }
 
-/// The next rows after `after` that may be published by `now`, the oldest first.
+/// The next rows of a slot after `after` that may be published by `now`, the oldest first.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn take(db: &mut Db, after: i64, now: Instant) -> Result<Vec<ToPublish>, StoreError> {
-    let found: Vec<OutboxRow> = sql(
-        "SELECT id, kind, messages, written_at FROM outbox WHERE id > $1 AND not_before <= $2 \
-             ORDER BY id LIMIT $3",
-    )
+pub async fn take(
+    db: &mut Db,
+    slot: SlotNumber,
+    after: i64,
+    now: Instant,
+) -> Result<Vec<ToPublish>, StoreError> {
+    let found: Vec<OutboxRow> = sql("SELECT id, kind, messages, written_at, slot FROM outbox \
+         WHERE slot = $4 AND id > $1 AND not_before <= $2 ORDER BY id LIMIT $3")
     .bind(after)
     .bind(now.timestamp_micros())
     .bind(TAKE_MAX)
+    .bind(i64::from(slot))
     .fetch_all(db)
     .await?;
     found.into_iter().map(OutboxRow::read).collect()
@@ -136,18 +146,45 @@ pub async fn put_off(
     not_before: Instant,
     now: Instant,
 ) -> Result<bool, StoreError> {
-    let found: Option<OutboxRow> =
-        sql("SELECT id, kind, messages, written_at FROM outbox WHERE id = $1 AND written_at > $2")
-            .bind(id)
-            .bind((now - REFUSED_MAX).timestamp_micros())
-            .fetch_optional(db)
-            .await?;
+    let found: Option<OutboxRow> = sql("SELECT id, kind, messages, written_at, slot FROM outbox \
+             WHERE id = $1 AND written_at > $2")
+    .bind(id)
+    .bind((now - REFUSED_MAX).timestamp_micros())
+    .fetch_optional(db)
+    .await?;
     let Some(row) = found else { return Ok(false) };
-    let written_at = row.written_at;
+    let (written_at, slot) = (row.written_at, row.slot);
     let ToPublish { kind, messages, .. } = row.read()?;
     let Some(message) = messages.get(place..=place) else { return Ok(false) };
-    insert(db, kind, message, written_at, not_before.timestamp_micros()).await?;
+    insert(db, kind, message, written_at, not_before.timestamp_micros(), slot).await?;
     Ok(true)
+}
+
+/// What the one slot had to publish is the other's.
+///
+/// # Errors
+/// When the database fails.
+pub async fn inherit(db: &mut Db, from: SlotNumber, heir: SlotNumber) -> Result<(), StoreError> {
+    sql("UPDATE outbox SET slot = $2 WHERE slot = $1")
+        .bind(i64::from(from))
+        .bind(i64::from(heir))
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// What slots had to publish that are not there any more is that one's. Returns whether there was
+/// anything.
+///
+/// # Errors
+/// When the database fails.
+pub async fn inherit_orphans(db: &mut Db, heir: SlotNumber) -> Result<bool, StoreError> {
+    let orphans = sql("UPDATE outbox SET slot = $1 \
+         WHERE NOT EXISTS (SELECT 1 FROM slot s WHERE s.number = outbox.slot)")
+    .bind(i64::from(heir))
+    .execute(db)
+    .await?;
+    Ok(orphans > 0)
 }
 
 #[cfg(test)]
@@ -168,7 +205,7 @@ mod tests {
         let ahead = clock::now();
         add(&mut tx, Kind::Alert, &[message("topic")], ahead).await.unwrap();
         let put_back = ahead - TimeDelta::hours(1);
-        assert_eq!(take(&mut tx, 0, put_back).await.unwrap().len(), 1);
+        assert_eq!(take(&mut tx, 0, 0, put_back).await.unwrap().len(), 1);
     }
 
     #[tokio::test]
@@ -179,13 +216,13 @@ mod tests {
         let now = clock::now();
         let messages = ["a", "b", "c"].map(message);
         add(&mut tx, Kind::Receipt, &messages, now).await.unwrap();
-        let row = take(&mut tx, 0, now).await.unwrap().remove(0);
+        let row = take(&mut tx, 0, 0, now).await.unwrap().remove(0);
         assert_eq!((row.kind, row.messages.as_slice()), (Kind::Receipt, &messages[..]));
         let later = now + TimeDelta::seconds(30);
         assert!(put_off(&mut tx, (row.id, 1), later, now).await.unwrap());
         remove(&mut tx, &[row.id]).await.unwrap();
-        assert!(take(&mut tx, 0, now).await.unwrap().is_empty(), "not yet");
-        let again = take(&mut tx, 0, later).await.unwrap().remove(0);
+        assert!(take(&mut tx, 0, 0, now).await.unwrap().is_empty(), "not yet");
+        let again = take(&mut tx, 0, 0, later).await.unwrap().remove(0);
         assert_eq!((again.kind, again.messages), (Kind::Receipt, vec![message("b")]));
         let next_day = now + REFUSED_MAX;
         assert!(!put_off(&mut tx, (again.id, 0), next_day, next_day).await.unwrap());

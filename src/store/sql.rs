@@ -12,6 +12,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, FromRow, Postgres, Sqlite, Transaction};
 
 use super::StoreError;
+use crate::mqtt::SlotNumber;
 
 /// A transaction.
 pub enum Db {
@@ -23,6 +24,8 @@ pub enum Db {
         tx: Transaction<'static, Postgres>,
         /// Whether it may write. Others may write at the same time.
         writes: bool,
+        /// The slot in whose name it writes.
+        slot: SlotNumber,
     },
 }
 
@@ -37,6 +40,14 @@ impl Db {
             Self::Postgres { tx, .. } => tx.commit().await?,
         }
         Ok(())
+    }
+
+    /// The slot in whose name it writes.
+    pub(super) fn slot(&self) -> SlotNumber {
+        match self {
+            Self::Sqlite(_) => 0,
+            Self::Postgres { slot, .. } => *slot,
+        }
     }
 
     /// Whether others may write at the same time, so that what is read to be changed must be held.

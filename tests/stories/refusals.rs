@@ -155,7 +155,7 @@ fn a_postgres_that_cannot_be_used() {
     let server = Postgres::shared();
     let installation = Installation::embedded();
     let nobody = quiet_port();
-    let (here, others) = (server.database(""), server.database(""));
+    let (here, others) = (server.database(), server.database());
     server.sql(&others, "CREATE TABLE photograph (taken_at BIGINT)");
     server.sql(&here, "CREATE ROLE guest LOGIN");
     let url = |user: &str, port: u16, name: &str| {
@@ -163,7 +163,7 @@ fn a_postgres_that_cannot_be_used() {
     };
     let ledger = ["ledger", "--night", "2019-02-04"];
     let cases: [(String, &[&str]); 5] = [
-        (url("nightrun", nobody, &here), &["cannot open the database", "that PostgreSQL runs"]),
+        (url("nightrun", nobody, &here), &["cannot open the database", "see that it runs"]),
         (url("nightrun", server.port, "nowhere"), &["nowhere", "make the database first"]),
         (url("stranger", server.port, &here), &["stranger", "see database.url"]),
         (url("guest", server.port, &here), &["permission denied", "must own the tables"]),

@@ -7,12 +7,13 @@ CREATE TABLE outbox (
     kind       TEXT NOT NULL,
     messages   TEXT NOT NULL,
     written_at BIGINT NOT NULL,
-    not_before BIGINT NOT NULL
+    not_before BIGINT NOT NULL,
+    slot       BIGINT NOT NULL DEFAULT 0
 );
 
-INSERT INTO outbox (kind, messages, written_at, not_before)
+INSERT INTO outbox (kind, messages, written_at, not_before, slot)
 SELECT CASE WHEN topic LIKE 'nightrun/v1/%/alert/%' THEN 'alert' ELSE 'receipt' END,
-       json_array(json_array(topic, payload)), written_at, not_before
+       json_array(json_array(topic, payload)), written_at, not_before, slot
 FROM outbox_of_messages ORDER BY id;
 DROP TABLE outbox_of_messages;
 
