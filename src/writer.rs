@@ -499,3 +499,27 @@ fn heard_up_to(batch: &[Inbound], now: Instant) -> Instant {
         _ => now - ON_ITS_WAY,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::outbox::Kind;
+
+    #[test]
+    fn a_row_is_settled_when_each_of_its_messages_has_an_outcome() {
+        let outbox = Outbox::default();
+        let message = || ("topic".to_owned(), "{}".to_owned());
+        let row = ToPublish { id: 7, kind: Kind::Receipt, messages: vec![message(), message()] };
+        assert!(outbox.hand_out(&row) && !outbox.hand_out(&row));
+        let published = |place| Outcome::Published((7, place));
+        // The same message twice is not two, and a try that failed counts for nothing.
+        let twice = [published(0), published(0)];
+        assert!(outbox.settled(&twice).is_empty());
+        assert_eq!(outbox.settled(&[published(0), published(1)]), [7]);
+        outbox.settle(&twice);
+        let last = [Outcome::Refused((7, 1), "no".to_owned())];
+        assert_eq!(outbox.settled(&last), [7]);
+        outbox.settle(&last);
+        assert!(outbox.settled(&last).is_empty() && outbox.hand_out(&row), "it is forgotten");
+    }
+}
