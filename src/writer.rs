@@ -89,10 +89,9 @@ impl Outbox {
     /// The rows of which all messages have an outcome with these.
     fn settled(&self, outcomes: &[Outcome]) -> Vec<i64> {
         let in_hand = self.in_hand();
-        let left = |row| in_hand.get(row);
         of_rows(outcomes)
             .into_iter()
-            .filter(|(row, places)| left(row).is_some_and(|left| left.is_subset(places)))
+            .filter(|(row, places)| in_hand.get(row).is_some_and(|left| left.is_subset(places)))
             .map(|(row, _)| row)
             .collect()
     }
