@@ -103,7 +103,7 @@ pub async fn loose_night(
         |(contract, night)| json!({"contract": contract.as_str(), "night": night_text(*night)}),
     );
     sql("INSERT INTO import_night (import_id, contract, night) \
-         SELECT $2, k.value->>'contract', k.value->>'night' FROM json_each($1) k \
+         SELECT $2, k.value->>'contract', k.value->>'night' FROM jsonb_each($1) k \
          WHERE EXISTS (SELECT 1 FROM event e WHERE e.contract = k.value->>'contract' \
          AND e.night = k.value->>'night' AND e.placed_by IN ('unplaced', 'position')) \
          ON CONFLICT DO NOTHING")
