@@ -10,8 +10,8 @@ use crate::domain::instant::Instant;
 use crate::domain::words::words;
 use crate::mqtt::SlotNumber;
 
-/// Most rows that are taken from the outbox at once.
-pub const TAKE_MAX: i64 = 16;
+/// Most rows that are taken from the outbox at once: an alert waits for the receipts of so many.
+pub const TAKE_MAX: i64 = 2;
 
 words! {
     /// What the messages of a row are.
@@ -99,22 +99,24 @@ async fn insert(
     Ok(())
 }
 
-/// The next rows of a slot after `after` that may be published by `now`, the oldest first.
+/// The next rows of a slot and kind after `after` that may be published by `now`, the oldest first.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn take(
     db: &mut Db,
     slot: SlotNumber,
+    kind: Kind,
     after: i64,
     now: Instant,
 ) -> Result<Vec<ToPublish>, StoreError> {
     let found: Vec<OutboxRow> = sql("SELECT id, kind, messages, written_at, slot FROM outbox \
-         WHERE slot = $4 AND id > $1 AND not_before <= $2 ORDER BY id LIMIT $3")
+         WHERE slot = $4 AND kind = $5 AND id > $1 AND not_before <= $2 ORDER BY id LIMIT $3")
     .bind(after)
     .bind(now.timestamp_micros())
     .bind(TAKE_MAX)
     .bind(i64::from(slot))
+    .bind(kind.as_str())
     .fetch_all(db)
     .await?;
     found.into_iter().map(OutboxRow::read).collect()
@@ -205,7 +207,7 @@ mod tests {
         let ahead = clock::now();
         add(&mut tx, Kind::Alert, &[message("topic")], ahead).await.unwrap();
         let put_back = ahead - TimeDelta::hours(1);
-        assert_eq!(take(&mut tx, 0, 0, put_back).await.unwrap().len(), 1);
+        assert_eq!(take(&mut tx, 0, Kind::Receipt, 0, put_back).await.unwrap().len(), 1);
     }
 
     #[tokio::test]
