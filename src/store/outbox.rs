@@ -218,13 +218,13 @@ mod tests {
         let now = clock::now();
         let messages = ["a", "b", "c"].map(message);
         add(&mut tx, Kind::Receipt, &messages, now).await.unwrap();
-        let row = take(&mut tx, 0, 0, now).await.unwrap().remove(0);
+        let row = take(&mut tx, 0, Kind::Receipt, 0, now).await.unwrap().remove(0);
         assert_eq!((row.kind, row.messages.as_slice()), (Kind::Receipt, &messages[..]));
         let later = now + TimeDelta::seconds(30);
         assert!(put_off(&mut tx, (row.id, 1), later, now).await.unwrap());
         remove(&mut tx, &[row.id]).await.unwrap();
-        assert!(take(&mut tx, 0, 0, now).await.unwrap().is_empty(), "not yet");
-        let again = take(&mut tx, 0, 0, later).await.unwrap().remove(0);
+        assert!(take(&mut tx, 0, Kind::Receipt, 0, now).await.unwrap().is_empty(), "not yet");
+        let again = take(&mut tx, 0, Kind::Receipt, 0, later).await.unwrap().remove(0);
         assert_eq!((again.kind, again.messages), (Kind::Receipt, vec![message("b")]));
         let next_day = now + REFUSED_MAX;
         assert!(!put_off(&mut tx, (again.id, 0), next_day, next_day).await.unwrap());
