@@ -207,7 +207,7 @@ mod tests {
         let ahead = clock::now();
         add(&mut tx, Kind::Alert, &[message("topic")], ahead).await.unwrap();
         let put_back = ahead - TimeDelta::hours(1);
-        assert_eq!(take(&mut tx, 0, Kind::Receipt, 0, put_back).await.unwrap().len(), 1);
+        assert_eq!(take(&mut tx, 0, Kind::Alert, 0, put_back).await.unwrap().len(), 1);
     }
 
     #[tokio::test]
