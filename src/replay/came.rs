@@ -113,4 +113,3 @@ impl Came {
             .any(|seen| book.key(seen.case).0 != *client)
     }
 }
-
