@@ -14,6 +14,7 @@ use clap::Parser;
 use nightrun::clock;
 use nightrun::domain::instant::Instant as Wall;
 use serde::Deserialize;
+use support::archive::Archive;
 use support::daemon::Installation;
 use support::database::Engine;
 use support::load::{Phones, Progress, Rules};
@@ -42,6 +43,9 @@ struct Arguments {
     /// Visits that fall due in the same second.
     #[arg(long, default_value_t = 10_000)]
     due: u32,
+    /// Events that the database holds already.
+    #[arg(long, default_value_t = 0)]
+    archive: u32,
     /// Seconds from the import of those until they fall due.
     #[arg(long, default_value_t = 20)]
     lead: u32,
@@ -65,6 +69,7 @@ async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
     let mut report = Report::begin("alerts", &arguments.common);
     report
         .line(format!("{visits} visits planned for later, {due} that fall due in the same second"));
+    report.line(format!("the database holds {} events already", arguments.archive));
     report.line("ms: from the due instant until a subscriber has the alert");
     report.line("");
     report.line(
@@ -81,6 +86,7 @@ async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
 async fn alerts(arguments: &Arguments, engine: Engine, way: Way) -> anyhow::Result<String> {
     let rig = Rig::new(engine, way, &arguments.common.folder).await?;
     let installation = Installation::new(&rig)?;
+    Archive::of(arguments.archive, &installation).fill(&installation, &rig).await?;
     let now = clock::now();
     let file = rig.path("later.csv");
     let later = (0..arguments.visits).map(|visit| Planned {

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use clap::Parser;
 use nightrun::clock;
+use support::archive::Archive;
 use support::ceiling::ROWS;
 use support::daemon::Installation;
 use support::database::Engine;
-use support::load::{Phones, Played, Progress, Rules};
+use support::load::{Phones, Progress, Rules, count};
 use support::night::{Layout, Night};
 use support::process::Process;
 use support::report::{Common, Report, megabytes};
@@ -30,6 +31,9 @@ struct Arguments {
     /// Events that have been kept. All of England's home care has 2,400,000 in a day.
     #[arg(long, default_value_t = 200_000)]
     events: u32,
+    /// Events that the database holds already.
+    #[arg(long, default_value_t = 0)]
+    archive: u32,
     /// Connections from which they came, and which wait for their receipts.
     #[arg(long, default_value_t = 200)]
     phones: u32,
@@ -65,6 +69,8 @@ async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
 async fn backlog(arguments: &Arguments, engine: Engine) -> anyhow::Result<String> {
     let rig = Rig::new(engine, Way::Mosquitto, &arguments.common.folder).await?;
     let installation = Installation::new(&rig)?;
+    Archive::of(arguments.archive, &installation).fill(&installation, &rig).await?;
+    let archived = rig.database.number(ROWS).await.unwrap_or_default();
     // It subscribes; from then on the broker keeps what comes.
     let mut daemon = installation.start()?;
     installation.until_ready(&mut daemon)?;
@@ -99,32 +105,29 @@ async fn backlog(arguments: &Arguments, engine: Engine) -> anyhow::Result<String
     let mut daemon = installation.start()?;
     let played = playing.await??;
     let took = started.elapsed();
-    figures(&rig, &mut daemon, &night, &played, took, kept_in).await
+    let stored = rig.database.number(ROWS).await? - archived;
+    let answered = played.latencies.len();
+    ensure!(
+        stored == i64::from(night.events()) && answered == events,
+        "{events} events, {answered} answered, {stored} stored"
+    );
+    ensure!(daemon.runs()?, "the daemon has ended");
+    figures(&rig, &daemon, events, [took, kept_in]).await
 }
 
 async fn figures(
     rig: &Rig,
-    daemon: &mut Process,
-    night: &Night,
-    played: &Played,
-    took: Duration,
-    kept_in: Duration,
+    daemon: &Process,
+    events: usize,
+    [took, kept_in]: [Duration; 2],
 ) -> anyhow::Result<String> {
-    let events = night.events();
-    let stored = rig.database.number(ROWS).await?;
-    let answered = played.latencies.len();
-    ensure!(
-        stored == i64::from(events) && answered == usize::try_from(events)?,
-        "{events} events, {answered} answered, {stored} stored"
-    );
-    ensure!(daemon.runs()?, "the daemon has ended");
     let broker = rig.mosquitto.as_ref().context("there is a broker")?;
     Ok(format!(
         "{engine:<9} {events:>9} {seconds:>10.1} {rate:>10.0} {peak:>9.1} {broker:>18.1} \
          {alerts:>8}  ({kept_in:.1})",
         engine = rig.engine,
         seconds = took.as_secs_f64(),
-        rate = f64::from(events) / took.as_secs_f64(),
+        rate = count(events) / took.as_secs_f64(),
         peak = megabytes(daemon.usage()?.peak),
         broker = megabytes(broker.process.usage()?.peak),
         alerts = rig.database.number("SELECT count(*) FROM alert").await?,

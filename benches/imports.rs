@@ -11,6 +11,7 @@ use anyhow::ensure;
 use chrono::TimeDelta;
 use clap::Parser;
 use nightrun::clock;
+use support::archive::Archive;
 use support::ceiling::ROWS;
 use support::daemon::Installation;
 use support::database::Engine;
@@ -35,6 +36,9 @@ struct Arguments {
     /// Events a second meanwhile.
     #[arg(long, default_value_t = 200)]
     pace: u32,
+    /// Events that the database holds already.
+    #[arg(long, default_value_t = 0)]
+    archive: u32,
     /// How long events come: until after the import has been applied.
     #[arg(long, default_value_t = 120)]
     seconds: u32,
@@ -55,6 +59,7 @@ async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
     let Arguments { visits, pace, .. } = arguments;
     let mut report = Report::begin("imports", &arguments.common);
     report.line(format!("{visits} visits are imported while {pace} events/s come"));
+    report.line(format!("the database holds {} events already", arguments.archive));
     report.line("ms: p50 and p99 from publish to receipt, otherwise, during the import, and while it is applied");
     report.line("");
     report.line(
@@ -69,6 +74,7 @@ async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
 async fn import(arguments: &Arguments, engine: Engine) -> anyhow::Result<String> {
     let rig = Rig::new(engine, Way::Embedded, &arguments.common.folder).await?;
     let installation = Installation::new(&rig)?;
+    Archive::of(arguments.archive, &installation).fill(&installation, &rig).await?;
     let now = clock::now();
     let file = rig.path("plan.csv");
     let plan = (0..arguments.visits).map(|visit| Planned {
@@ -88,6 +94,7 @@ async fn import(arguments: &Arguments, engine: Engine) -> anyhow::Result<String>
     let mut daemon = installation.start()?;
     installation.until_ready(&mut daemon)?;
     installation.until_applied(&rig).await?;
+    let archived = rig.database.number(ROWS).await?;
     let rules = Rules {
         port: rig.port,
         unanswered_max: usize::MAX,
@@ -114,7 +121,7 @@ async fn import(arguments: &Arguments, engine: Engine) -> anyhow::Result<String>
     let applied = began.elapsed();
     ensure!(!playing.is_finished(), "the events have ended before the import: try more --seconds");
     let played = playing.await??;
-    let stored = rig.database.number(ROWS).await?;
+    let stored = rig.database.number(ROWS).await? - archived;
     ensure!(stored == i64::from(night.events()), "{} events, {stored} stored", night.events());
     let during = |span: [Duration; 2]| percentiles(&played, |at| span[0] <= at && at < span[1]);
     Ok(format!(

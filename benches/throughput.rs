@@ -7,9 +7,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use clap::Parser;
 use nightrun::clock;
+use support::archive::Archive;
 use support::ceiling;
 use support::daemon::Installation;
 use support::database::Engine;
@@ -54,6 +55,9 @@ struct Arguments {
     /// How long the paced run lasts.
     #[arg(long, default_value_t = 20)]
     seconds: u32,
+    /// Events that nightrun's database holds already.
+    #[arg(long, default_value_t = 0)]
+    archive: u32,
     /// Wait after the end of a run, for those who look into a process.
     #[arg(long, hide = true)]
     hold: bool,
@@ -116,6 +120,9 @@ async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
         "flood: {events} events, {phones} connections, each up to {window} events ahead of its \
          receipts, {repeated} % sent twice"
     ));
+    if arguments.archive > 0 {
+        report.line(format!("nightrun's database holds {} events already", arguments.archive));
+    }
     report.line(format!("paced: {pace} events/s for {seconds} s, {phones} connections"));
     report
         .line("ms: from publish to receipt. cpu: seconds, of the program / of the load generator");
@@ -173,7 +180,8 @@ async fn run(
     let layout =
         Layout { events, carers: 2, per_client: 1, later: true, now: clock::now(), salt: 1 };
     let night = Night::new(layout);
-    let mut process = start(program, &rig, &night).await?;
+    let mut process = start(program, &rig, &night, arguments.archive).await?;
+    let archived = rig.database.number(ceiling::ROWS).await?;
     let rules = Rules {
         port: rig.port,
         unanswered_max: if mode == Mode::Flood { arguments.window } else { usize::MAX },
@@ -187,7 +195,13 @@ async fn run(
     let mut usage = process.usage()?;
     usage.cpu -= before.cpu;
     let own_cpu = own_usage()?.cpu - own_before.cpu;
-    check(&rig, &night, &played).await?;
+    let stored = rig.database.number(ceiling::ROWS).await? - archived;
+    // Nothing may be lost, and nothing be there twice.
+    let (events, answered) = (i64::from(night.events()), i64::try_from(played.events)?);
+    ensure!(
+        [stored, answered] == [events; 2],
+        "{events} events, {answered} answered, {stored} stored"
+    );
     ensure!(process.runs()?, "the program has ended");
     if arguments.hold {
         eprintln!("process {} holds; press Enter", process.id());
@@ -201,9 +215,14 @@ fn own_usage() -> anyhow::Result<Usage> {
 }
 
 /// Starts a program that has heard of the night whatever it wants to know.
-async fn start(program: Program, rig: &Rig, night: &Night) -> anyhow::Result<Process> {
+async fn start(
+    program: Program,
+    rig: &Rig,
+    night: &Night,
+    archive: u32,
+) -> anyhow::Result<Process> {
     match program {
-        Program::Nightrun => start_nightrun(rig, night).await,
+        Program::Nightrun => start_nightrun(rig, night, archive).await,
         Program::Ceiling => ceiling::start(rig),
         Program::Peer => ceiling::until_ready(
             Command::new("/usr/bin/python3")
@@ -213,23 +232,14 @@ async fn start(program: Program, rig: &Rig, night: &Night) -> anyhow::Result<Pro
     }
 }
 
-async fn start_nightrun(rig: &Rig, night: &Night) -> anyhow::Result<Process> {
+async fn start_nightrun(rig: &Rig, night: &Night, archive: u32) -> anyhow::Result<Process> {
     let installation = Installation::new(rig)?;
+    Archive::of(archive, &installation).fill(&installation, rig).await?;
     installation.import_night(rig, night)?;
     let mut daemon = installation.start()?;
     installation.until_ready(&mut daemon)?;
     installation.until_applied(rig).await?;
     Ok(daemon)
-}
-
-/// Nothing may be lost, and nothing be there twice.
-async fn check(rig: &Rig, night: &Night, played: &Played) -> anyhow::Result<()> {
-    let stored = rig.database.number(ceiling::ROWS).await?;
-    let events = i64::from(night.events());
-    if stored != events || i64::try_from(played.events)? != events {
-        bail!("{events} events, {} answered, {stored} stored", played.events);
-    }
-    Ok(())
 }
 
 impl Run {

@@ -18,9 +18,10 @@ use crate::domain::policy::Contract;
 use crate::domain::refs::{ContractId, RunRef, VisitRef};
 use crate::domain::visit::Visit;
 use crate::domain::wording;
-use crate::sight::{Blindness, Deaf, Sights};
+use crate::sight::{Blindness, Deaf, PHONES_SILENT_FOR, Sights};
 use crate::store::alerts::{About, Said, StoredAlert, ToSave};
-use crate::store::{Db, StoreError, alerts, cases, outbox};
+use crate::store::outbox::Kind;
+use crate::store::{Db, StoreError, alerts, cases, daemons, outbox};
 use crate::wire::alert::{AlertMessage, State};
 
 /// How often the list of visits at risk is brought up to date.
@@ -142,7 +143,7 @@ async fn save(
 ) -> Result<(), StoreError> {
     let about = About::Night(contract.id.clone(), night);
     alerts::save(db, &[ToSave { about, message, told: true, resolved_at }]).await?;
-    outbox::add(db, &[to_publish(message)], now).await
+    outbox::add(db, Kind::Alert, &[to_publish(message)], now).await
 }
 
 /// The visits of that night whose alerts are held back, in order of their planned start.
@@ -196,7 +197,14 @@ pub async fn look_into_silence(
 ) -> Result<(), StoreError> {
     for contract in contracts.iter() {
         let of_contract = || due.iter().filter(|(key, _)| key.contract == contract.id);
-        if !sights.may_be_deaf(&contract.id, of_contract().next().is_some(), now) {
+        let falls_due = of_contract().next().is_some();
+        if sights.must_ask_for(&contract.id, falls_due, now) {
+            let heard_at = daemons::heard(db, &contract.id, now - PHONES_SILENT_FOR).await?;
+            if heard_at.is_some_and(|at| sights.heard_elsewhere(&contract.id, at, now)) {
+                info!(contract = %contract.id, "phones are heard again: deadlines are watched");
+            }
+        }
+        if !sights.may_be_deaf(&contract.id, falls_due, now) {
             continue;
         }
         let night = contract.night_of(now);

@@ -1,10 +1,12 @@
 //! The command line: what each command takes. One file per command.
 
 pub mod check;
+pub mod copy;
 pub mod demo;
 pub mod import;
 pub mod input;
 pub mod ledger;
+pub mod migrate;
 pub mod replay;
 pub mod report;
 pub mod serve;
@@ -49,6 +51,10 @@ enum Command {
     /// The users of the embedded broker, in the file of its configuration.
     #[command(subcommand)]
     User(user::Command),
+    /// Brings the tables of the database up to date.
+    Migrate,
+    /// Copies everything from a SQLite file into PostgreSQL; cut off, it goes on where it was.
+    Copy(copy::Arguments),
     /// Applies the rules to files: no daemon, no database, no network.
     Replay(Box<replay::Arguments>),
     /// Plays carers against a running daemon over MQTT; knows the truth and checks it.
@@ -84,6 +90,8 @@ impl Cli {
             Command::Import(arguments) => block_on(import::run(&arguments, &settings)),
             Command::Report(arguments) => block_on(report::run(&arguments, &settings)),
             Command::Simulate(arguments) => block_on(simulate::run(&arguments, &settings)),
+            Command::Migrate => block_on(migrate::run(&settings)),
+            Command::Copy(arguments) => return block_on(copy::run(&arguments, &settings)),
             Command::Ledger(arguments) => return block_on(ledger::run(&arguments, &settings)),
         }?;
         Ok(ExitCode::SUCCESS)

@@ -65,6 +65,8 @@ pub struct BrokerSettings {
     /// The daemon's client id, in the grammar of references. The broker keeps its queue under this
     /// name.
     pub client_id: String,
+    /// The group in which several daemons share what phones and units say, if they do.
+    pub shared_group: Option<String>,
     /// Which broker it is.
     pub kind: BrokerKind,
 }

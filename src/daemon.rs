@@ -7,20 +7,20 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::broker::{self, EmbeddedBroker, Own};
 use crate::clock;
 use crate::config::{BrokerKind, Settings};
-use crate::deliver;
 use crate::health::Health;
 use crate::hearing::Hearing;
 use crate::heartbeat;
 use crate::http;
 use crate::message::Inbound;
-use crate::mqtt::{self, BrokerSession};
-use crate::publish;
+use crate::mqtt::{self, BrokerSession, Seat};
+use crate::slots::Slots;
+use crate::slots::keeper::{Keeper, Means, NoSlot, Request};
+use crate::slots::post::Outward;
 use crate::store::lock::DatabaseLock;
 use crate::store::{Store, daemons};
 use crate::wire::status::DaemonStatus;
@@ -29,14 +29,35 @@ use crate::writer::{BATCH_MAX, Outbox, Writer};
 /// What the embedded broker has not yet taken, the phones have: after a start they get this long to
 /// come back with it, and those who listen to alerts to listen again, before deadlines count (R25).
 const RECONNECT_WITHIN: Duration = Duration::from_secs(3);
-
-/// The longest that a stop waits for the broker to take what is in the outbox.
-const DELIVER_WITHIN: Duration = Duration::from_secs(5);
+/// A task that has ended although it was to go on.
+const DIED: &str = "a task of the daemon has died: please report it";
 
 /// Where messages come from.
 enum Intake {
     Embedded(EmbeddedBroker),
-    Session { shutdown: watch::Sender<bool>, task: JoinHandle<()> },
+    Session {
+        shutdown: watch::Sender<bool>,
+        task: JoinHandle<()>,
+    },
+    /// The keeper of the slots has the sessions.
+    Slots,
+}
+
+/// The task that keeps this daemon's slot.
+struct Kept {
+    requests: mpsc::Sender<Request>,
+    task: JoinHandle<Result<(), NoSlot>>,
+}
+
+impl Kept {
+    /// Asks the keeper for something, and waits until it is done.
+    async fn ask(&self, request: impl FnOnce(oneshot::Sender<()>) -> Request) {
+        let (done, answer) = oneshot::channel();
+        if self.requests.send(request(done)).await.is_ok() {
+            // An error means that the keeper has gone, and its sessions with it.
+            let _ = answer.await;
+        }
+    }
 }
 
 /// A daemon that runs.
@@ -46,16 +67,14 @@ pub struct Daemon {
     writer: JoinHandle<()>,
     /// Says that the writer has taken everything.
     drained: oneshot::Receiver<()>,
-    deliverer: JoinHandle<()>,
-    publisher: JoinHandle<()>,
+    /// What is published, if it is not for the keeper to do.
+    outward: Option<Outward>,
+    /// The keeper of the slots, if there are any.
+    kept: Option<Kept>,
     http: http::Server,
     heartbeat: JoinHandle<()>,
     /// No other daemon may have the file meanwhile.
     _lock: Option<DatabaseLock>,
-    /// Stops the deliverer.
-    stop_delivering: watch::Sender<bool>,
-    /// Stops the publisher.
-    stop_publishing: watch::Sender<bool>,
     /// Stops HTTP.
     stop_http: watch::Sender<bool>,
 }
@@ -67,41 +86,69 @@ impl Daemon {
     /// When the database or the embedded broker cannot be had.
     pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
         let lock = settings.database.path().map(DatabaseLock::take).transpose()?;
-        let store = Store::open(&settings.database).await?;
-        info!(database = %settings.database, "the database is open");
+        let client_id = settings.broker.client_id.clone();
+        let slots = Arc::new(Slots::new(settings.broker.shared_group.is_some()));
+        let mut database = settings.database.clone();
+        let mut keeper = None;
+        if lock.is_none() {
+            let group = settings.broker.shared_group.clone().unwrap_or_default();
+            let slots = Arc::clone(&slots);
+            let taken = Keeper::take(&database, slots, client_id.clone(), group).await?;
+            // By this it counts what arrives, and can be cut off.
+            database = database.known_as(&taken.application_name());
+            keeper = Some(taken);
+        }
+        let store = Store::open(&database).await?;
+        info!(database = %database, "the database is open");
         let (inbound, messages) = mpsc::channel::<Inbound>(BATCH_MAX);
         let health = Arc::new(Health::default());
         let (stop_http, http_stopping) = watch::channel(false);
         let http = http::Server::start(settings.http.listen, Arc::clone(&health), http_stopping);
         let http = http.await?;
         info!(address = %http.address, "HTTP answers");
-        let (intake, session) = take_in(settings, inbound).await?;
+        let (intake, session) = take_in(settings, inbound.clone(), keeper.is_some()).await?;
 
         let outbox = Arc::new(Outbox::default());
-        let (outgoing, to_publish) = mpsc::channel(BATCH_MAX);
         let (report, outcomes) = mpsc::channel(BATCH_MAX);
-        let (stop_publishing, publishing) = watch::channel(false);
         let (status, of_daemon) = watch::channel(DaemonStatus::Offline);
-        let of_publisher = session.clone();
-        let publisher = tokio::spawn(async move {
-            publish::run(&of_publisher, to_publish, report, of_daemon, publishing).await;
-        });
-        let (stop_delivering, delivering) = watch::channel(false);
         // With the broker inside, who listens to alerts has to come back first as well.
         let grace = match intake {
             Intake::Embedded(_) => RECONNECT_WITHIN,
-            Intake::Session { .. } => Duration::ZERO,
+            Intake::Session { .. } | Intake::Slots => Duration::ZERO,
         };
-        let deliver = deliver::run(store.clone(), Arc::clone(&outbox), outgoing, grace, delivering);
-        let deliverer = tokio::spawn(deliver);
         let contracts = Arc::new(settings.contracts.clone());
         let heard = daemons::phones_heard(&mut store.read().await?).await?;
         let hearing = Hearing::starting(grace, Arc::clone(&health), clock::now(), heard);
-        let instance = session.instance;
-        let of_writer = Arc::clone(&health);
-        let writer = Writer::new(store.clone(), contracts, instance, outbox, of_writer, hearing);
+        let writer = Writer::new(
+            store.clone(),
+            contracts,
+            client_id,
+            Arc::clone(&slots),
+            Arc::clone(&outbox),
+            Arc::clone(&health),
+            hearing,
+        );
         let (say_drained, drained) = oneshot::channel();
         let writer = tokio::spawn(writer.run(messages, outcomes, say_drained));
+        let (mut outward, mut means) = (None, None);
+        let at_broker = (store.clone(), Arc::clone(&outbox));
+        if let Intake::Slots = intake {
+            let (store, outbox) = at_broker;
+            let (inbound, status) = (Some(inbound), of_daemon);
+            means = Some(Means { store, session, inbound, outbox, report, status });
+        } else {
+            let inside = match &intake {
+                Intake::Embedded(broker) => Some(broker.router()),
+                Intake::Session { .. } | Intake::Slots => None,
+            };
+            let outward_bound =
+                Outward::start(session, inside, 0, grace, at_broker, report, of_daemon);
+            outward = Some(outward_bound);
+        }
+        let kept = keeper.map(|keeper| {
+            let (requests, of_keeper) = mpsc::channel(1);
+            Kept { requests, task: tokio::spawn(keeper.keep(means, of_keeper)) }
+        });
         heartbeat::started();
         let heartbeat = tokio::spawn(heartbeat::beat(health, status));
         Ok(Self {
@@ -109,13 +156,11 @@ impl Daemon {
             intake,
             writer,
             drained,
-            deliverer,
-            publisher,
+            outward,
+            kept,
             http,
             heartbeat,
             _lock: lock,
-            stop_delivering,
-            stop_publishing,
             stop_http,
         })
     }
@@ -125,7 +170,17 @@ impl Daemon {
     pub fn broker_addr(&self) -> Option<SocketAddr> {
         match &self.intake {
             Intake::Embedded(broker) => Some(broker.local_addr()),
-            Intake::Session { .. } => None,
+            Intake::Session { .. } | Intake::Slots => None,
+        }
+    }
+
+    /// Returns when the daemon cannot go on, with the reason.
+    pub async fn cannot_go_on(&mut self) -> anyhow::Error {
+        let Some(kept) = &mut self.kept else { return std::future::pending().await };
+        match (&mut kept.task).await {
+            Ok(Err(no_slot)) => no_slot.into(),
+            Ok(Ok(())) => anyhow::anyhow!(DIED),
+            Err(died) => anyhow::Error::from(died).context(DIED),
         }
     }
 
@@ -134,51 +189,56 @@ impl Daemon {
     ///
     /// # Errors
     /// When a task has died, which is a bug.
-    pub async fn stop(mut self) -> anyhow::Result<()> {
-        let died = "a task of the daemon has died: please report it";
+    pub async fn stop(self) -> anyhow::Result<()> {
         heartbeat::stopping();
         self.heartbeat.abort();
-        let embedded = match self.intake {
+        let mut embedded = None;
+        match self.intake {
             Intake::Embedded(broker) => {
                 broker.close_intake();
-                Some(broker)
+                embedded = Some(broker);
             }
             Intake::Session { shutdown, task } => {
                 shutdown.send_replace(true);
-                task.await.context(died)?;
-                None
+                task.await.context(DIED)?;
             }
-        };
+            Intake::Slots => {
+                if let Some(kept) = &self.kept {
+                    kept.ask(Request::StopHearing).await;
+                }
+            }
+        }
         // The writer has taken everything; now it waits for the publisher, to clear what was sent
         // from the outbox.
-        self.drained.await.context(died)?;
-        self.stop_delivering.send_replace(true);
-        if let Ok(stopped) = timeout(DELIVER_WITHIN, &mut self.deliverer).await {
-            stopped.context(died)?;
-        } else {
-            // The broker is away, or slow: what is left is sent after the next start.
-            self.deliverer.abort();
-            warn!("the broker does not take the last messages; they stay in the outbox");
+        self.drained.await.context(DIED)?;
+        if let Some(outward) = self.outward {
+            outward.stop().await.context(DIED)?;
         }
-        self.stop_publishing.send_replace(true);
-        self.publisher.await.context(died)?;
-        self.writer.await.context(died)?;
+        if let Some(kept) = &self.kept {
+            kept.ask(Request::StopPublishing).await;
+        }
+        self.writer.await.context(DIED)?;
+        if let Some(kept) = self.kept {
+            kept.ask(Request::Leave).await;
+            kept.task.await.context(DIED)??;
+        }
         if let Some(broker) = embedded {
             broker.stop().await;
         }
         self.stop_http.send_replace(true);
-        self.http.ended().await.context(died)?;
+        self.http.ended().await.context(DIED)?;
         self.store.close().await;
         info!("stopped: everything that was taken is committed");
         Ok(())
     }
 }
 
-/// Starts the embedded broker, or the session with the external one; and says how the publisher
-/// reaches it.
+/// Starts the embedded broker, or the session with the external one unless that is for the keeper of
+/// the slots to do; and says how the broker is reached.
 async fn take_in(
     settings: &Settings,
     inbound: mpsc::Sender<Inbound>,
+    has_keeper: bool,
 ) -> anyhow::Result<(Intake, BrokerSession)> {
     let client_id = settings.broker.client_id.clone();
     match &settings.broker.kind {
@@ -204,9 +264,14 @@ async fn take_in(
                 client_id,
                 tls: tls.as_ref().map(|tls| Arc::clone(&tls.config)),
             };
+            if has_keeper {
+                return Ok((Intake::Slots, session));
+            }
             let (shutdown, stopping) = watch::channel(false);
             let of_task = session.clone();
-            let task = tokio::spawn(async move { mqtt::run(&of_task, inbound, stopping).await });
+            let task = tokio::spawn(async move {
+                mqtt::run(&of_task, Seat::alone(), inbound, stopping).await;
+            });
             Ok((Intake::Session { shutdown, task }, session))
         }
     }

@@ -30,6 +30,8 @@
 //! one visit. *Statement*: an event which says that a visit was not delivered, and why. *Correction*: a
 //! coordinator's decision about a visit. *Alert*: what is wrong.
 //!
+//! *Slot*: one of the sessions at the broker that the daemons of one database share.
+//!
 //! # Invariants
 //!
 //! 1. Acknowledged means committed ([`writer`]).
@@ -53,6 +55,7 @@ pub mod wire;
 pub mod message;
 pub mod mqtt;
 pub mod broker;
+pub mod slots;
 pub mod arrived;
 pub mod ingest;
 pub mod placing;

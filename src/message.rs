@@ -3,7 +3,9 @@
 //! An acknowledgement is sent by the writer when the transaction that records the message has
 //! committed, and never before (R7).
 
+use crate::clock::Moment;
 use crate::domain::instant::Instant;
+use crate::mqtt::SlotNumber;
 
 /// A message from a broker.
 pub struct Message {
@@ -41,15 +43,22 @@ pub enum Inbound {
     Message(Message),
     /// There is a session with the broker, or again one.
     Connected {
+        /// Whose it is.
+        slot: SlotNumber,
         /// Whether the broker had kept it, and with it what came in between.
         kept: bool,
     },
-    /// Everything that reached the broker by then has been handed on (R25). It is said again and again
-    /// while all is well.
+    /// Everything that reached the broker for this session by then has been handed on (R25). It is
+    /// said again and again while all is well.
     CaughtUp {
+        /// Whose it is.
+        slot: SlotNumber,
         /// By when; none if the connection cannot tell, and will not.
-        as_of: Option<Instant>,
+        as_of: Option<Moment>,
     },
     /// The session with the broker is lost: from now on silence proves nothing (R25).
-    Lost,
+    Lost {
+        /// Whose it was.
+        slot: SlotNumber,
+    },
 }

@@ -11,10 +11,16 @@
 //! other as long as the connection lasts, so the writer always knows up to when it has heard
 //! everything, also while a connection is dead and nobody has noticed.
 //!
+//! Where several daemons share what phones and units say, each has such a session, and a session
+//! whose daemon is gone is drained by another daemon ([`drain`]).
+//!
 //! This module never reads a payload, and never waits for the database.
 
 mod connection;
+mod gather;
+mod marker;
 mod resume;
+mod seat;
 mod trouble;
 
 use std::fmt;
@@ -22,7 +28,7 @@ use std::mem::Discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rumqttc::{MqttOptions, TlsConfiguration, Transport};
+use rumqttc::{MqttOptions, NetworkOptions, TlsConfiguration, Transport};
 use rustls::ClientConfig;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant as Tick, sleep};
@@ -30,12 +36,14 @@ use tokio::time::{Instant as Tick, sleep};
 use crate::backoff::Backoff;
 use crate::message::Inbound;
 use crate::wire::topic::{self, DEVICE_STATUS_FILTER, EVENT_FILTERS};
-use connection::{Ended, connection};
+use connection::{Ended, Role, connection};
+use gather::Gathering;
+pub use seat::{Line, Pulse, Seat, SlotNumber, Word};
 pub(crate) use trouble::{Rivalry, Trouble};
 
 /// Messages that the broker may send ahead of their acknowledgements: the bound of everything that
-/// this session holds. A channel to the writer with room for as many never makes it wait.
-pub const UNACKNOWLEDGED_MAX: u16 = 500;
+/// this session holds. More than a batch, so that the next one gathers while one is committed.
+pub const UNACKNOWLEDGED_MAX: u16 = 1_000;
 /// The largest packet that the daemon takes. What is over the size of an event arrives and is
 /// rejected with a receipt; what is over this, the broker drops without a word to anyone.
 pub const PACKET_BYTES_MAX: u32 = 1024 * 1024;
@@ -94,6 +102,13 @@ impl BrokerSession {
         options.set_keep_alive(KEEP_ALIVE_SECONDS);
         options.set_connect_timeout(Duration::from_secs(CONNECT_SECONDS_MAX));
         options.set_max_packet_size(Some(PACKET_BYTES_MAX));
+        // Receipts and alerts are small, and each goes out at once.
+        let mut network = NetworkOptions::new();
+        network.set_tcp_nodelay(true);
+        options.set_network_options(network);
+        options.set_socket_connector(|address, network| async {
+            rumqttc::default_socket_connect(address, network).await.map(Gathering::new)
+        });
         if let Some(tls) = &self.tls {
             let tls = TlsConfiguration::Rustls(Arc::clone(tls));
             options.set_transport(Transport::tls_with_config(tls));
@@ -133,14 +148,46 @@ impl BrokerSession {
 /// on until its channel ends, and nobody has to tell this session when.
 pub async fn run(
     settings: &BrokerSession,
+    mut seat: Seat,
     inbound: mpsc::Sender<Inbound>,
     mut shutdown: watch::Receiver<bool>,
 ) {
+    keep(settings, &mut seat, Role::Hears, &inbound, &mut shutdown).await;
+}
+
+/// Hands on what the broker has for a slot whose daemon is gone, and ends its session there. Returns
+/// whether that was done: the broker has no such session any more, and everything that it had for it
+/// has been acknowledged. If not, the daemon stops.
+pub async fn drain(
+    settings: &BrokerSession,
+    mut seat: Seat,
+    inbound: mpsc::Sender<Inbound>,
+    mut shutdown: watch::Receiver<bool>,
+) -> bool {
+    keep(settings, &mut seat, Role::Drains, &inbound, &mut shutdown).await
+}
+
+async fn keep(
+    settings: &BrokerSession,
+    seat: &mut Seat,
+    role: Role,
+    inbound: &mpsc::Sender<Inbound>,
+    shutdown: &mut watch::Receiver<bool>,
+) -> bool {
     let mut backoff = Backoff::default();
     let mut known = Known::default();
     loop {
-        let trouble = match connection(settings, &inbound, &mut shutdown, &mut known).await {
-            Ended::Stopped => return,
+        tokio::select! {
+            () = stopped(shutdown) => return false,
+            () = seat.is_ours() => {}
+        }
+        let ended = connection(settings, seat, role, inbound, shutdown, &mut known).await;
+        let trouble = match ended {
+            Ended::Drained => return true,
+            Ended::Stopped if role == Role::Hears || *shutdown.borrow() => return false,
+            Ended::Stopped => Trouble::Broken("not everything was acknowledged in time".to_owned()),
+            // Another daemon may have the slot now: whether it has, the keeper of the slots knows.
+            Ended::Lost(Trouble::TakenOver) if seat.line.is_some() => Trouble::Closed,
             Ended::Lost(trouble) => trouble,
         };
         if known.hears == Hears::Everything {
@@ -153,12 +200,12 @@ pub async fn run(
         let lost = async {
             if was_hearing {
                 // An error means that the writer is gone; the next connection finds that out.
-                let _ = inbound.send(Inbound::Lost).await;
+                let _ = inbound.send(Inbound::Lost { slot: seat.slot }).await;
             }
             sleep(pause).await;
         };
         tokio::select! {
-            () = stopped(&mut shutdown) => return,
+            () = stopped(shutdown) => return false,
             () = lost => {}
         }
     }

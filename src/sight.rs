@@ -39,6 +39,17 @@ pub struct Blindness {
     pub due_at: Instant,
 }
 
+/// What the other daemons of a fleet hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fleet {
+    /// Up to when each of them has heard everything; none if there are no others.
+    pub up_to: Option<Instant>,
+    /// Since when one or another of them has heard everything, if they share.
+    pub since: Option<Instant>,
+    /// Whether any of them works.
+    pub works: bool,
+}
+
 /// What the daemon hears.
 #[derive(Debug, Clone)]
 pub struct Sights {
@@ -48,6 +59,7 @@ pub struct Sights {
     since: Instant,
     /// Up to when everything was heard, if the broker tells.
     up_to: Option<Instant>,
+    fleet: Option<Fleet>,
     phones: BTreeMap<ContractId, Phones>,
 }
 
@@ -82,13 +94,14 @@ impl Sights {
     #[must_use]
     pub fn starting(now: Instant, heard: BTreeMap<ContractId, Instant>) -> Self {
         let phones = heard.into_iter().map(|(contract, at)| (contract, Phones::heard(Some(at))));
-        Self { deaf_since: Some(now), since: now, up_to: None, phones: phones.collect() }
+        let phones = phones.collect();
+        Self { deaf_since: Some(now), since: now, up_to: None, fleet: None, phones }
     }
 
     /// Hears everything since then.
     #[must_use]
     pub fn seeing(since: Instant) -> Self {
-        Self { deaf_since: None, since, up_to: None, phones: BTreeMap::new() }
+        Self { deaf_since: None, since, up_to: None, fleet: None, phones: BTreeMap::new() }
     }
 
     /// The broker is lost, or what it has is not known. False if that was so before.
@@ -101,6 +114,24 @@ impl Sights {
     /// Everything that the broker had kept has been read.
     pub fn hear_broker(&mut self, now: Instant) {
         (self.deaf_since, self.since) = (None, now);
+    }
+
+    /// The other daemons hear that, if there are any. As long as one of them works, somebody hears.
+    pub fn follow(&mut self, fleet: Option<Fleet>, now: Instant) {
+        self.fleet = fleet;
+        if self.others_work() {
+            self.deaf_since = self.deaf_since.map(|_| now);
+        }
+    }
+
+    fn others_work(&self) -> bool {
+        self.fleet.is_some_and(|fleet| fleet.works)
+    }
+
+    /// The last instant up to `now` up to which the other daemons have heard everything, too.
+    #[must_use]
+    pub fn knows_up_to(&self, now: Instant) -> Instant {
+        self.fleet.and_then(|fleet| fleet.up_to).map_or(now, |up_to| up_to.min(now))
     }
 
     /// Everything up to then has been heard; nobody tells, if none.
@@ -156,6 +187,28 @@ impl Sights {
         again
     }
 
+    /// Whether it has to be asked what other daemons have heard of the contract's phones: this one
+    /// would call them silent, or has.
+    #[must_use]
+    pub fn must_ask_for(&self, contract: &ContractId, falls_due: bool, now: Instant) -> bool {
+        let is_deaf = self.phones.get(contract).is_some_and(|phones| phones.deaf_since.is_some());
+        self.fleet.is_some() && (is_deaf || self.may_be_deaf(contract, falls_due, now))
+    }
+
+    /// Another daemon heard the contract's phones then. Returns whether it was blind for want of them.
+    pub fn heard_elsewhere(&mut self, contract: &ContractId, at: Instant, now: Instant) -> bool {
+        let phones = self.phones_of(contract);
+        if phones.heard_at.is_some_and(|heard_at| at <= heard_at) {
+            return false;
+        }
+        (phones.heard_at, phones.looked_into) = (Some(at), false);
+        let again = phones.deaf_since.take_if(|deaf_since| *deaf_since < at).is_some();
+        if again {
+            phones.since = now;
+        }
+        again
+    }
+
     /// Whether the contract's phones are so silent that it may be blindness: to be looked into once,
     /// and again when something falls due.
     #[must_use]
@@ -193,8 +246,13 @@ impl Sights {
     pub fn broker(&self) -> Sight {
         match self.deaf_since {
             Some(_) => Sight::Blind,
-            None => Sight::Seeing { since: self.since },
+            None => Sight::Seeing { since: self.since() },
         }
+    }
+
+    /// Since when everything is heard: of several who share, one or another has.
+    fn since(&self) -> Instant {
+        self.fleet.and_then(|fleet| fleet.since).unwrap_or(self.since)
     }
 
     /// Whether alerts of the contract may rest on nobody having come.
@@ -204,7 +262,7 @@ impl Sights {
         if self.deaf_since.is_some() || phones.is_some_and(|phones| phones.deaf_since.is_some()) {
             return Sight::Blind;
         }
-        let since = phones.map_or(self.since, |phones| phones.since.max(self.since));
+        let since = phones.map_or(self.since(), |phones| phones.since.max(self.since()));
         Sight::Seeing { since }
     }
 
@@ -215,13 +273,21 @@ impl Sights {
         if self.up_to.is_some_and(|up_to| received_at - up_to > LAG_MAX) {
             return Sight::Blind;
         }
-        self.of(contract)
+        match (self.of(contract), self.fleet) {
+            (Sight::Seeing { since }, Some(Fleet { up_to: Some(up_to), .. })) => {
+                Sight::Behind { since, up_to }
+            }
+            (sight, _) => sight,
+        }
     }
 
-    /// The contract's blindness, if it is blind.
+    /// The contract's blindness, if it is blind: that is, nobody hears.
     #[must_use]
     pub fn blindness(&self, contract: &ContractId) -> Option<Blindness> {
         if let Some(since) = self.deaf_since {
+            if self.others_work() {
+                return None;
+            }
             let (heard_at, due_at) = (Some(since), since + DEAF_FOR);
             return Some(Blindness { deaf: Deaf::Broker, heard_at, due_at });
         }
@@ -300,6 +366,51 @@ mod tests {
         assert!(sights.hear_phones(&heard, t + minutes(30)).is_empty());
         assert!(sights.hear_units(&heard, t + minutes(49)).is_empty());
         assert!(sights.may_be_deaf(&a, true, t + minutes(50)), "there are phones, and are silent");
+    }
+
+    #[test]
+    fn of_several_daemons_somebody_hears_as_long_as_one_works() {
+        let (t, a) = (night(), "a".parse().unwrap());
+        let mut sights = Sights::starting(t, BTreeMap::new());
+        let fleet = |up_to, works| Some(Fleet { up_to: Some(up_to), since: Some(t), works });
+        sights.follow(fleet(t, true), t + minutes(9));
+        assert_eq!((sights.blindness(&a), sights.broker()), (None, Sight::Blind));
+        sights.follow(fleet(t, false), t + minutes(10));
+        let due_at = sights.blindness(&a).map(|blindness| blindness.due_at);
+        assert_eq!(due_at, Some(t + minutes(10)), "60 s after another worked last");
+    }
+
+    #[test]
+    fn what_others_may_have_in_hand_proves_nothing_yet() {
+        let (t, a) = (night(), "a".parse().unwrap());
+        let mut sights = Sights::seeing(t + minutes(5));
+        assert_eq!(sights.knows_up_to(t + minutes(9)), t + minutes(9));
+        let fleet = |up_to| Some(Fleet { up_to, since: Some(t), works: true });
+        sights.follow(fleet(None), t);
+        assert_eq!(sights.at_receipt(&a, t + minutes(9)), Sight::Seeing { since: t }, "alone");
+        let up_to = t + minutes(8);
+        sights.follow(fleet(Some(up_to)), t);
+        assert_eq!(sights.knows_up_to(t + minutes(9)), up_to);
+        assert_eq!(sights.at_receipt(&a, t + minutes(9)), Sight::Behind { since: t, up_to });
+        assert_eq!(sights.of(&a), Sight::Seeing { since: t }, "it looks no further");
+    }
+
+    #[test]
+    fn phones_that_another_daemon_hears_are_not_silent() {
+        let (t, a) = (night(), "a".parse().unwrap());
+        let mut sights = Sights::seeing(t);
+        sights.hear_phones(&BTreeSet::from([ContractId::clone(&a)]), t);
+        assert!(!sights.must_ask_for(&a, true, t + minutes(30)), "there is no other");
+        sights.follow(Some(Fleet { up_to: None, since: None, works: true }), t);
+        assert!(!sights.must_ask_for(&a, true, t + minutes(19)));
+        assert!(sights.must_ask_for(&a, true, t + minutes(20)));
+        assert!(!sights.heard_elsewhere(&a, t + minutes(10), t + minutes(20)), "was not blind");
+        assert!(!sights.may_be_deaf(&a, true, t + minutes(29)));
+        sights.looked_into(&a, true, t + minutes(30));
+        assert!(sights.must_ask_for(&a, false, t + minutes(31)));
+        assert!(!sights.heard_elsewhere(&a, t + minutes(10), t + minutes(31)), "nothing new");
+        assert!(sights.heard_elsewhere(&a, t + minutes(32), t + minutes(33)));
+        assert_eq!(sights.of(&a), Sight::Seeing { since: t + minutes(33) });
     }
 
     #[test]

@@ -6,7 +6,9 @@
 //! acknowledged, and what waits behind it is bounded by the channel. Each batch has a mark, by which
 //! it is known whether it was committed when the answer to the commit was lost.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use crate::apply;
 use crate::blindness::BlindWatch;
 use crate::clock;
 use crate::config::Contracts;
+use crate::domain::alert::Sight;
 use crate::domain::instant::Instant;
 use crate::health::Health;
 use crate::hearing::Hearing;
@@ -27,7 +30,10 @@ use crate::message::{Inbound, Message};
 use crate::publish::Outcome;
 use crate::senders;
 use crate::sight::Sights;
+use crate::slots::Slots;
+use crate::slots::keeper::name_of;
 use crate::store::hold::Whole;
+use crate::store::outbox::ToPublish;
 use crate::store::{Db, Store, StoreError, daemons, outbox};
 use crate::watch::{self, LOOK_EVERY, PlanWatch};
 
@@ -56,22 +62,85 @@ const STOP_TRIES_MAX: u32 = 3;
 pub struct Outbox {
     /// Rung when there may be something new.
     pub news: Notify,
-    in_hand: Mutex<HashSet<i64>>,
+    /// The rows that have been handed to the publisher and are still in the database, and the places of
+    /// their messages of which there is no outcome yet.
+    in_hand: Mutex<HashMap<i64, HashSet<usize>>>,
+    /// There is something that is older than what was handed on last.
+    again: AtomicBool,
 }
 
 impl Outbox {
-    /// The messages that have been handed to the publisher and are still in the database.
-    pub fn in_hand(&self) -> MutexGuard<'_, HashSet<i64>> {
+    /// Whether the row is to be handed to the publisher now: it has not been.
+    pub fn hand_out(&self, row: &ToPublish) -> bool {
+        match self.in_hand().entry(row.id) {
+            Entry::Vacant(place) => {
+                place.insert((0..row.messages.len()).collect());
+                true
+            }
+            Entry::Occupied(_) => false,
+        }
+    }
+
+    /// Nothing is in the publisher's hand any more.
+    pub fn take_back(&self) {
+        self.in_hand().clear();
+    }
+
+    /// The rows of which all messages have an outcome with these.
+    fn settled(&self, outcomes: &[Outcome]) -> Vec<i64> {
+        let in_hand = self.in_hand();
+        of_rows(outcomes)
+            .into_iter()
+            .filter(|(row, places)| in_hand.get(row).is_some_and(|left| left.is_subset(places)))
+            .map(|(row, _)| row)
+            .collect()
+    }
+
+    /// Takes note that the outcomes are in the database.
+    fn settle(&self, outcomes: &[Outcome]) {
+        let mut in_hand = self.in_hand();
+        for (row, places) in of_rows(outcomes) {
+            if let Entry::Occupied(mut left) = in_hand.entry(row) {
+                left.get_mut().retain(|place| !places.contains(place));
+                if left.get().is_empty() {
+                    left.remove();
+                }
+            }
+        }
+    }
+
+    fn in_hand(&self) -> MutexGuard<'_, HashMap<i64, HashSet<usize>>> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Something has been put there that is older than what was handed on last.
+    pub fn begin_again(&self) {
+        self.again.store(true, Ordering::Release);
+        self.news.notify_one();
+    }
+
+    /// Whether that was said since this was asked last.
+    pub fn begins_again(&self) -> bool {
+        self.again.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// The rows that have outcomes among these, and of which of their messages.
+fn of_rows(outcomes: &[Outcome]) -> BTreeMap<i64, HashSet<usize>> {
+    let mut rows: BTreeMap<i64, HashSet<usize>> = BTreeMap::new();
+    for Outcome::Published((row, place)) | Outcome::Refused((row, place), _) in outcomes {
+        rows.entry(*row).or_default().insert(*place);
+    }
+    rows
 }
 
 /// The writer, with what it works on.
 pub struct Writer {
     store: Store,
     contracts: Arc<Contracts>,
-    /// The daemon's name.
-    instance: String,
+    /// The daemon's name; each of its slots has one of its own.
+    client_id: String,
+    slots: Arc<Slots>,
     outbox: Arc<Outbox>,
     health: Arc<Health>,
     hearing: Hearing,
@@ -128,26 +197,14 @@ struct Done {
     forgotten: bool,
 }
 
-/// A transaction that has not worked.
-struct Failed {
-    why: StoreError,
-    /// What was done, if only the answer to the commit is missing.
-    perhaps: Option<Done>,
-}
-
-impl From<StoreError> for Failed {
-    fn from(why: StoreError) -> Self {
-        Self { why, perhaps: None }
-    }
-}
-
 impl Writer {
     /// A writer for the daemon of that name.
     #[must_use]
     pub fn new(
         store: Store,
         contracts: Arc<Contracts>,
-        instance: String,
+        client_id: String,
+        slots: Arc<Slots>,
         outbox: Arc<Outbox>,
         health: Arc<Health>,
         hearing: Hearing,
@@ -156,7 +213,8 @@ impl Writer {
         Self {
             store,
             contracts,
-            instance,
+            client_id,
+            slots,
             outbox,
             health,
             hearing,
@@ -181,7 +239,9 @@ impl Writer {
             let received = timeout_at(self.look_at, inbound.recv_many(&mut buffer, BATCH_MAX));
             open = !matches!(received.await, Ok(0));
             let now = clock::now();
+            self.slots.writer_turns();
             let mut work = Taken::default();
+            let mut caught_up = Vec::new();
             if let Some(step) = self.hearing.follow_clock(now) {
                 // They say when to look next, by the clock as it was.
                 self.watches = Watches::default();
@@ -197,15 +257,22 @@ impl Writer {
             for inbound in buffer.drain(..) {
                 match inbound {
                     Inbound::Message(message) => work.messages.push(message),
-                    Inbound::Connected { kept } => work.connected = Some(kept),
-                    Inbound::CaughtUp { as_of } => self.hearing.caught_up(as_of),
-                    Inbound::Lost => {
+                    Inbound::Connected { kept, .. } => work.connected = Some(kept),
+                    Inbound::CaughtUp { slot, as_of } => {
+                        let was_blind = matches!(self.hearing.sights.broker(), Sight::Blind);
+                        caught_up.push((slot, as_of, was_blind));
+                        self.hearing.caught_up(as_of.map(|moment| moment.at));
+                    }
+                    Inbound::Lost { .. } => {
                         self.commit(Work::Take(std::mem::take(&mut work)), open).await;
                         self.hearing.lost(clock::now());
                     }
                 }
             }
             self.commit(Work::Take(work), open).await;
+            for (slot, as_of, was_blind) in caught_up {
+                self.slots.heard(slot, as_of, was_blind);
+            }
             if Tick::now() >= self.look_at {
                 let more = self.commit(Work::Look(self.hearing.up_to(heard)), open).await;
                 let more = self.commit(Work::Apply, open).await || more;
@@ -213,6 +280,8 @@ impl Writer {
             }
             if self.hearing.begins(clock::now()) {
                 self.look_at = Tick::now();
+                // Another daemon may have said meanwhile that nobody hears.
+                self.watches.blind = BlindWatch::default();
             }
         }
         let _ = drained.send(());
@@ -239,25 +308,26 @@ impl Writer {
         let mut pause = Duration::from_millis(100);
         let (mut tries, mut collisions) = (0, 0);
         loop {
+            self.slots.writer_turns();
+            self.hearing.sights.follow(self.slots.fleet(), clock::now());
             let tried = self.transact(&work, &batch, &mut perhaps);
             let tried = timeout(TRANSACTION_MAX, tried).await;
-            let failed = match tried.unwrap_or_else(|_| Err(StoreError::TooSlow.into())) {
-                Ok(done) => {
+            let failed = match tried.unwrap_or(Err(StoreError::TooSlow)) {
+                Ok(()) => {
                     if tries > 0 {
                         info!(tries, "the database works again");
                     }
-                    return self.committed(work, done);
+                    return perhaps.is_some_and(|done| self.committed(work, done));
                 }
                 Err(failed) => failed,
             };
-            perhaps = failed.perhaps;
-            if failed.why.is_collision() && collisions < COLLISIONS_MAX {
+            if failed.is_collision() && collisions < COLLISIONS_MAX {
                 collisions += 1;
-                debug!("another daemon was there first: {}", failed.why);
+                debug!("another daemon was there first: {failed}");
                 continue;
             }
             tries += 1;
-            let why = failed.why.to_string();
+            let why = failed.to_string();
             if tries == 1 {
                 let waiting = work.messages();
                 error!(waiting, "nothing is acknowledged until this works: {why}");
@@ -276,20 +346,18 @@ impl Writer {
         }
     }
 
-    /// Does the work once. `perhaps` is what an earlier try has done, if only the answer to its
-    /// commit is missing.
+    /// Does the work once, and leaves in `perhaps` what it has done. What it finds there is what an
+    /// earlier try has done, the answer to whose commit is missing.
     async fn transact(
         &self,
         work: &Work,
         batch: &str,
         perhaps: &mut Option<Done>,
-    ) -> Result<Done, Failed> {
-        let mut tx = self.store.write().await?;
-        if perhaps.is_some()
-            && daemons::is_marked(&mut tx, &self.instance, batch).await?
-            && let Some(done) = perhaps.take()
-        {
-            return Ok(done);
+    ) -> Result<(), StoreError> {
+        let slot = self.slots.own();
+        let mut tx = self.store.write_for(slot.unwrap_or_default()).await?;
+        if perhaps.is_some() && daemons::is_marked(&mut tx, &self.name(), batch).await? {
+            return Ok(());
         }
         let mut done = Done {
             tally: Tally::default(),
@@ -303,10 +371,12 @@ impl Writer {
             Work::Look(as_of) => self.look(&mut tx, *as_of, &mut done).await?,
             Work::Apply => done.more = apply::step(&mut tx, &self.contracts, clock::now()).await?,
         }
-        match tx.commit().await {
-            Ok(()) => Ok(done),
-            Err(why) => Err(Failed { why, perhaps: Some(done) }),
-        }
+        *perhaps = Some(done);
+        tx.commit().await
+    }
+
+    fn name(&self) -> String {
+        name_of(&self.client_id, self.slots.own().unwrap_or_default())
     }
 
     async fn take(
@@ -318,10 +388,10 @@ impl Writer {
     ) -> Result<(), StoreError> {
         let now = clock::now();
         if let Some(kept) = taken.connected {
-            done.forgotten = daemons::had_session(tx, &self.instance, now).await? && !kept;
+            done.forgotten = daemons::had_session(tx, &self.name(), now).await? && !kept;
         }
         if !taken.messages.is_empty() {
-            daemons::mark(tx, &self.instance, batch, now).await?;
+            daemons::mark(tx, &self.name(), batch, now).await?;
         }
         let sights = &mut done.sights;
         done.tally = ingest::record(tx, &self.contracts, &taken.messages, sights).await?;
@@ -333,28 +403,21 @@ impl Writer {
         if taken.put_back {
             watch::all_again(tx, now).await?;
         }
-        let mut published = Vec::new();
         for outcome in &taken.outcomes {
-            match outcome {
-                Outcome::Published(id) => published.push(*id),
-                Outcome::Refused(id, why) => {
-                    if outbox::put_off(tx, *id, now + REFUSED_FOR, now).await? {
-                        warn!("the broker refused a message, which is tried again in 30 s: {why}");
-                    } else {
-                        error!("the broker refused a message for a day, it is given up: {why}");
-                    }
-                }
+            let Outcome::Refused(id, why) = outcome else { continue };
+            if outbox::put_off(tx, *id, now + REFUSED_FOR, now).await? {
+                warn!("the broker refused a message, which is tried again in 30 s: {why}");
+            } else {
+                error!("the broker refused a message for a day, it is given up: {why}");
             }
         }
-        if !published.is_empty() {
-            outbox::remove(tx, &published).await?;
-        }
-        Ok(())
+        outbox::remove(tx, &self.outbox.settled(&taken.outcomes)).await
     }
 
     async fn look(&self, tx: &mut Db, as_of: Instant, done: &mut Done) -> Result<(), StoreError> {
         let now = clock::now();
         let (contracts, sights, watches) = (&self.contracts, &mut done.sights, &mut done.watches);
+        let as_of = sights.knows_up_to(as_of);
         done.more = watch::client_nights(tx, contracts, as_of, sights).await?;
         senders::watch(tx, contracts, as_of, sights.broker()).await?;
         if Whole::Contracts.try_take(tx).await? {
@@ -364,7 +427,7 @@ impl Writer {
             }
         }
         if Tick::now() >= watches.alive_at {
-            daemons::alive(tx, &self.instance, now).await?;
+            daemons::alive(tx, &self.name(), now).await?;
             watches.alive_at = Tick::now() + ALIVE_EVERY;
         }
         Ok(())
@@ -381,11 +444,7 @@ impl Writer {
             for message in taken.messages {
                 message.ack.send();
             }
-            let mut in_hand = self.outbox.in_hand();
-            for outcome in taken.outcomes {
-                let (Outcome::Published(id) | Outcome::Refused(id, _)) = outcome;
-                in_hand.remove(&id);
-            }
+            self.outbox.settle(&taken.outcomes);
         }
         if done.forgotten {
             warn!(
@@ -432,10 +491,34 @@ impl Work {
 fn heard_up_to(batch: &[Inbound], now: Instant) -> Instant {
     let last = batch.iter().rev().find_map(|inbound| match inbound {
         Inbound::Message(message) => Some(message.received_at),
-        Inbound::Connected { .. } | Inbound::CaughtUp { .. } | Inbound::Lost => None,
+        Inbound::Connected { .. } | Inbound::CaughtUp { .. } | Inbound::Lost { .. } => None,
     });
     match last {
         Some(last) if batch.len() >= BATCH_MAX => last.min(now - ON_ITS_WAY),
         _ => now - ON_ITS_WAY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::outbox::Kind;
+
+    #[test]
+    fn a_row_is_settled_when_each_of_its_messages_has_an_outcome() {
+        let outbox = Outbox::default();
+        let message = || ("topic".to_owned(), "{}".to_owned());
+        let row = ToPublish { id: 7, kind: Kind::Receipt, messages: vec![message(), message()] };
+        assert!(outbox.hand_out(&row) && !outbox.hand_out(&row));
+        let published = |place| Outcome::Published((7, place));
+        // The same message twice is not two, and a try that failed counts for nothing.
+        let twice = [published(0), published(0)];
+        assert!(outbox.settled(&twice).is_empty());
+        assert_eq!(outbox.settled(&[published(0), published(1)]), [7]);
+        outbox.settle(&twice);
+        let last = [Outcome::Refused((7, 1), "no".to_owned())];
+        assert_eq!(outbox.settled(&last), [7]);
+        outbox.settle(&last);
+        assert!(outbox.settled(&last).is_empty() && outbox.hand_out(&row), "it is forgotten");
     }
 }

@@ -9,11 +9,11 @@ mod house;
 mod support;
 
 use chrono::TimeDelta;
-use house::{House, minutes, ten_at_night};
+use house::{House, minutes, phone, ten_at_night};
 use nightrun::blindness::BlindWatch;
 use nightrun::config::Contracts;
 use nightrun::domain::instant::Instant;
-use nightrun::sight::Sights;
+use nightrun::sight::{Fleet, Sights};
 use nightrun::wire::alert::AlertMessage;
 use support::engine::{Engine, on_both_engines};
 
@@ -180,6 +180,39 @@ async fn phones_that_are_all_silent_while_two_runs_are_waited_for_are_blindness(
             "tolerance resolved 107 [V-2]",
         ]
     );
+}
+
+on_both_engines!(phones_that_another_daemon_hears_are_not_silent);
+/// The same, but another daemon of the fleet hears a phone: before, and when it was blindness.
+async fn phones_that_another_daemon_hears_are_not_silent(engine: Engine) {
+    let visits = [("V-1", "A", 90), ("V-2", "B", 91), ("V-3", "A", 115), ("V-4", "B", 116)];
+    let mut night = Night::with(engine, &visits).await;
+    let others = Fleet { up_to: None, since: Some(Instant::MIN_UTC), works: true };
+    night.sights.follow(Some(others), at(0));
+    night.house.hear(at(95), |heard| heard.event(phone(), None, at(95))).await;
+    let separately = ["tolerance open 105 [V-1]", "tolerance open 106 [V-2]"];
+    assert_eq!(night.look(108).await, separately);
+    assert_eq!(night.look(130).await, ["monitoring_blind open 130 [V-1 V-2 V-3]"]);
+    night.house.hear(at(131), |heard| heard.event(phone(), None, at(131))).await;
+    let over = ["monitoring_blind resolved 130 []"];
+    assert_eq!(night.look(132).await, over, "it is heard that a phone was heard");
+    let said = night.look(133).await;
+    assert!(said.contains(&"tolerance open 131 [V-4] unconfirmed".to_owned()), "{said:?}");
+}
+
+on_both_engines!(what_another_daemon_may_have_in_hand_is_waited_for);
+/// Somebody came to V-1.a in time, and another daemon has that in hand; nobody came to V-1.c.
+async fn what_another_daemon_may_have_in_hand_is_waited_for(engine: Engine) {
+    let visits = [("V-1.a", "", 90), ("V-1.b", "", 150), ("V-1.c", "", 90)];
+    let mut night = Night::with(engine, &visits).await;
+    let others = Fleet { up_to: Some(at(104)), since: Some(Instant::MIN_UTC), works: true };
+    night.sights.follow(Some(others), at(106));
+    let nothing: [&str; 0] = [];
+    night.come("V-1.b", 106).await;
+    let said: Vec<String> = night.house.said().await.iter().map(line).collect();
+    assert_eq!(said, nothing, "what one daemon receives says nothing of the others");
+    night.come("V-1.a", 104).await;
+    assert_eq!(night.look(106).await, ["tolerance open 105 [V-1.c]"]);
 }
 
 on_both_engines!(one_run_that_nobody_works_is_no_blindness);

@@ -550,3 +550,13 @@ proptest! {
         checked(Engine::Sqlite, &story)?;
     }
 }
+
+proptest! {
+    #![proptest_config(cases(12))]
+
+    /// (R8, R12, R21)
+    #[test]
+    fn postgres_and_a_replay_make_the_same_of_a_night(story in story()) {
+        checked(Engine::Postgres, &story)?;
+    }
+}

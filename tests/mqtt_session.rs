@@ -7,49 +7,13 @@ use std::collections::BTreeSet;
 
 use nightrun::clock;
 use nightrun::message::{Inbound, Message};
-use nightrun::mqtt::{self, BrokerSession};
+use nightrun::mqtt;
+use support::session::Session;
 use support::{Client, Mosquitto, next_message, until_caught_up, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 
 const EVENT: &str = "nightrun/v1/default/carer/ann/event";
-
-/// A running session; dropping it is like the end of the process.
-struct Session {
-    inbound: mpsc::Receiver<Inbound>,
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
-}
-
-impl Session {
-    fn start(settings: BrokerSession) -> Self {
-        let (sender, inbound) = mpsc::channel(16);
-        let (stop, shutdown) = watch::channel(false);
-        let task = tokio::spawn(async move { mqtt::run(&settings, sender, shutdown).await });
-        Self { inbound, stop, task }
-    }
-
-    /// Ends it without a word, as a kill would.
-    async fn abort(self) {
-        self.task.abort();
-        let _ = self.task.await;
-    }
-
-    /// Stops it in order; what it handed on after the stop.
-    async fn stop(mut self) -> Vec<Message> {
-        self.stop.send_replace(true);
-        let mut handed_on = Vec::new();
-        while let Some(inbound) = within("the session's end", self.inbound.recv()).await {
-            if let Inbound::Message(message) = inbound {
-                handed_on.push(message);
-            }
-        }
-        self.task.await.expect("no panic");
-        handed_on
-    }
-}
 
 fn payloads(messages: &[Message]) -> Vec<&[u8]> {
     messages.iter().map(|message| message.payload.as_slice()).collect()
@@ -113,8 +77,8 @@ async fn the_end_of_the_backlog_comes_after_the_backlog() {
                 message.ack.send();
             }
             Inbound::CaughtUp { .. } => break,
-            Inbound::Connected { kept } => assert!(kept, "it was kept"),
-            Inbound::Lost => panic!("the broker is there"),
+            Inbound::Connected { kept, .. } => assert!(kept, "it was kept"),
+            Inbound::Lost { .. } => panic!("the broker is there"),
         }
     }
     let expected: Vec<_> = (0..700).map(|number| number.to_string().into_bytes()).collect();
@@ -139,7 +103,7 @@ async fn markers_tell_again_and_again_up_to_when_everything_was_heard() {
                 message.ack.send();
                 events += 1;
             }
-            Some(Inbound::CaughtUp { as_of: Some(as_of) }) if as_of >= sent => break,
+            Some(Inbound::CaughtUp { as_of: Some(as_of), .. }) if as_of.at >= sent => break,
             Some(Inbound::CaughtUp { .. }) => {}
             _ => panic!("the connection lasts"),
         }
@@ -188,7 +152,7 @@ async fn a_broker_that_goes_and_comes_is_lost_and_caught_up_with() {
     let before = next_message(&mut session.inbound).await;
     broker.stop();
     let lost = within("the loss", session.inbound.recv()).await;
-    assert!(matches!(lost, Some(Inbound::Lost)));
+    assert!(matches!(lost, Some(Inbound::Lost { .. })));
     // An acknowledgement of the lost connection does not reach the next.
     before.ack.send();
     broker.start_again();
@@ -198,7 +162,7 @@ async fn a_broker_that_goes_and_comes_is_lost_and_caught_up_with() {
 
     broker.kill9();
     let lost = within("the loss", session.inbound.recv()).await;
-    assert!(matches!(lost, Some(Inbound::Lost)));
+    assert!(matches!(lost, Some(Inbound::Lost { .. })));
     broker.start_again();
     until_caught_up(&mut session.inbound).await;
     session.stop().await;
@@ -248,7 +212,7 @@ async fn a_second_daemon_with_the_same_client_id_takes_the_session_and_the_first
     until_caught_up(&mut first.inbound).await;
     let mut second = Session::start(broker.settings());
     until_caught_up(&mut second.inbound).await;
-    assert!(matches!(within("the loss", first.inbound.recv()).await, Some(Inbound::Lost)));
+    assert!(matches!(within("the loss", first.inbound.recv()).await, Some(Inbound::Lost { .. })));
     // The first waits for 10 s and more before it takes the session back.
     first.stop().await;
     let phone = Client::connect(broker.port, "phone").await;
@@ -268,7 +232,7 @@ async fn rules_that_forbid_the_marker_do_not_stop_the_events() {
         let inbound = within("the loss", session.inbound.recv()).await;
         match inbound {
             Some(Inbound::Connected { .. }) => assert!(connected),
-            Some(Inbound::Lost) => assert!(!connected),
+            Some(Inbound::Lost { .. }) => assert!(!connected),
             _ => panic!("nothing else"),
         }
     }

@@ -20,7 +20,7 @@ fn answers(port: u16) -> bool {
 #[test]
 fn it_stops_and_starts_with_what_was_committed() {
     let server = Postgres::start(&[]);
-    let name = server.database("");
+    let name = server.database();
     server.sql(&name, "CREATE TABLE visit (number INT)");
     for (number, how) in [Stop::Fast, Stop::Crash].into_iter().enumerate() {
         server.sql(&name, &format!("INSERT INTO visit VALUES ({number})"));

@@ -9,6 +9,7 @@ use std::fs;
 use sqlx::{Connection, SqliteConnection};
 use support::Mosquitto;
 use support::daemon::{Installation, Ran};
+use support::engine::{Engine, on_both_engines};
 
 fn simulate(installation: &Installation, visits: &str, arguments: &[&str]) -> Ran {
     let all = ["simulate", "--seed", "42", "--visits", visits, "--give-up-after", "60"];
@@ -38,9 +39,9 @@ async fn twice(installation: &Installation) {
     daemon.terminate().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn through_the_embedded_broker() {
-    twice(&Installation::embedded()).await;
+on_both_engines!(through_the_embedded_broker);
+async fn through_the_embedded_broker(engine: Engine) {
+    twice(&Installation::embedded().on(engine)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use chrono::Timelike;
+use chrono::{NaiveDate, TimeDelta, Timelike};
 use nightrun::clock;
 
 use super::night::Night;
@@ -29,6 +29,8 @@ pub struct Installation {
     config: PathBuf,
     log: PathBuf,
     http: u16,
+    /// The local time minus UTC, in hours.
+    offset: i64,
 }
 
 impl Installation {
@@ -49,7 +51,17 @@ impl Installation {
         );
         let config = rig.path("nightrun.toml");
         std::fs::write(&config, text)?;
-        Ok(Self { config, log: rig.path("nightrun.log"), http })
+        Ok(Self { config, log: rig.path("nightrun.log"), http, offset })
+    }
+
+    /// The local time minus UTC.
+    pub fn ahead_of_utc(&self) -> TimeDelta {
+        TimeDelta::hours(self.offset)
+    }
+
+    /// The night that is now.
+    pub fn tonight(&self) -> NaiveDate {
+        (clock::now() + self.ahead_of_utc() - TimeDelta::hours(12)).date_naive()
     }
 
     /// The program with this configuration.

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+use tokio::time::sleep;
 
-use super::servers::Postgres;
+use super::servers::{Postgres, START_WITHIN};
 
 /// Which database there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -21,6 +23,18 @@ impl fmt::Display for Engine {
             Self::Sqlite => "sqlite",
             Self::Postgres => "postgres",
         })
+    }
+}
+
+/// A server that listens already may still be starting.
+async fn first_connection(url: &str) -> anyhow::Result<PgConnection> {
+    let give_up_at = Instant::now() + START_WITHIN;
+    loop {
+        match PgConnection::connect(url).await {
+            Ok(connection) => return Ok(connection),
+            Err(_) if Instant::now() < give_up_at => sleep(Duration::from_millis(50)).await,
+            Err(failed) => return Err(failed.into()),
+        }
     }
 }
 
@@ -40,7 +54,7 @@ impl Database {
             }
             Engine::Postgres => {
                 let server = Postgres::start(folder)?;
-                let mut maker = PgConnection::connect(&server.url("postgres")).await?;
+                let mut maker = first_connection(&server.url("postgres")).await?;
                 sqlx::query("CREATE DATABASE bench").execute(&mut maker).await?;
                 Ok(Self { url: server.url("bench"), server: Some(server) })
             }

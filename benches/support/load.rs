@@ -41,6 +41,8 @@ struct Scripted {
     start: usize,
     /// Where its identifier stands.
     identifier: usize,
+    /// Its place among the events of all phones, which take turns.
+    place: usize,
 }
 
 impl Script {
@@ -48,7 +50,7 @@ impl Script {
     pub fn add(&mut self, id: Uuid, topic: &str, payload: &[u8]) {
         let start = self.packets.len();
         let identifier = mqtt::publish(&mut self.packets, topic, payload) - start;
-        self.events.push(Scripted { id: id.as_u128(), start, identifier });
+        self.events.push(Scripted { id: id.as_u128(), start, identifier, place: 0 });
     }
 
     pub fn events(&self) -> usize {
@@ -155,11 +157,11 @@ pub struct Phones(Vec<Phone>);
 
 impl Phones {
     /// Connects a phone for each script.
-    pub async fn connect(scripts: Vec<Script>, rules: Rules) -> anyhow::Result<Self> {
-        let total = scripts.len();
-        let mut phones = Vec::with_capacity(total);
+    pub async fn connect(mut scripts: Vec<Script>, rules: Rules) -> anyhow::Result<Self> {
+        take_turns(&mut scripts);
+        let mut phones = Vec::with_capacity(scripts.len());
         for (number, script) in scripts.into_iter().enumerate() {
-            let phone = timeout(CONNECT_WITHIN, Phone::connect(number, total, script, rules));
+            let phone = timeout(CONNECT_WITHIN, Phone::connect(number, script, rules));
             phones.push(phone.await.context("a phone waits in vain for the broker")??);
         }
         Ok(Self(phones))
@@ -180,6 +182,18 @@ impl Phones {
     }
 }
 
+/// Each phone's first event comes before any phone's second.
+fn take_turns(scripts: &mut [Script]) {
+    let mut next = 0;
+    let longest = scripts.iter().map(Script::events).max().unwrap_or(0);
+    for turn in 0..longest {
+        for event in scripts.iter_mut().filter_map(|script| script.events.get_mut(turn)) {
+            event.place = next;
+            next += 1;
+        }
+    }
+}
+
 /// What a phone knows of an event that has no receipt.
 struct Unanswered {
     number: usize,
@@ -191,8 +205,6 @@ struct Phone {
     stream: TcpStream,
     script: Script,
     rules: Rules,
-    number: usize,
-    of: usize,
     /// The next event that has never been sent.
     next: usize,
     /// Events that are to be sent again.
@@ -210,20 +222,13 @@ struct Phone {
 }
 
 impl Phone {
-    async fn connect(
-        number: usize,
-        of: usize,
-        script: Script,
-        rules: Rules,
-    ) -> anyhow::Result<Self> {
+    async fn connect(number: usize, script: Script, rules: Rules) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", rules.port)).await?;
         stream.set_nodelay(true)?;
         let mut this = Self {
             stream,
             script,
             rules,
-            number,
-            of,
             next: 0,
             again: Vec::new(),
             unanswered: HashMap::new(),
@@ -330,7 +335,7 @@ impl Phone {
                 return None;
             }
             if let Some(pace) = self.rules.pace {
-                let place = self.next * self.of + self.number;
+                let place = self.script.events[self.next].place;
                 let due = began + Duration::from_secs_f64(count(place) / f64::from(pace));
                 let late = now.get_or_insert_with(Instant::now).checked_duration_since(due);
                 let Some(late) = late else { return Some(due) };

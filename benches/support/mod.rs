@@ -2,6 +2,7 @@
 //! what was measured is written down.
 #![allow(dead_code, reason = "each bench uses its part of it")]
 
+pub mod archive;
 pub mod ceiling;
 pub mod daemon;
 pub mod database;

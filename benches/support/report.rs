@@ -14,6 +14,9 @@ pub struct Common {
     /// Keep what is printed, in benches/results/.
     #[arg(long)]
     pub save: bool,
+    /// Under which name that is kept, after the date; that of the bench unless given.
+    #[arg(long)]
+    name: Option<String>,
     /// Small sizes: to see whether it works, not how fast.
     #[arg(long)]
     pub quick: bool,
@@ -27,15 +30,16 @@ pub struct Common {
 
 /// What is printed, and kept.
 pub struct Report {
-    name: &'static str,
+    name: String,
     save: bool,
     text: String,
 }
 
 impl Report {
     /// Begins with what it is measured on.
-    pub fn begin(name: &'static str, common: &Common) -> Self {
-        let mut this = Self { name, save: common.save, text: String::new() };
+    pub fn begin(name: &str, common: &Common) -> Self {
+        let kept_as = common.name.clone().unwrap_or_else(|| name.to_owned());
+        let mut this = Self { name: kept_as, save: common.save, text: String::new() };
         this.line(format!("nightrun, bench {name}"));
         for (what, is) in machine(&common.folder) {
             this.line(format!("{what:<10} {is}"));
@@ -99,18 +103,13 @@ fn said(command: &mut Command) -> Option<String> {
     text.lines().next().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty())
 }
 
-/// The file system, and the kind of device below it.
+/// The file system, and the device below it.
 fn disk(folder: &Path) -> String {
     let find = |column| said(Command::new("findmnt").args(["-no", column, "-T"]).arg(folder));
     let file_system = find("FSTYPE").unwrap_or_else(|| "unknown file system".to_owned());
     let device = find("SOURCE").unwrap_or_default();
     let device = device.trim_start_matches("/dev/");
-    let rotates = fs::read_to_string(format!("/sys/block/{device}/queue/rotational"));
-    let kind = match rotates.as_deref().map(str::trim) {
-        Ok("0") => ", solid state or virtual",
-        Ok("1") => ", says that it rotates",
-        _ => "",
-    };
+    let kind = if device.starts_with("vd") { ", a virtual disk" } else { "" };
     format!("{file_system} on {device}{kind}")
 }
 

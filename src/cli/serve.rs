@@ -14,8 +14,9 @@ pub async fn run(settings: &Settings) -> anyhow::Result<()> {
     start_logging(&settings.log);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let daemon = Daemon::start(settings).await?;
+    let mut daemon = Daemon::start(settings).await?;
     tokio::select! {
+        reason = daemon.cannot_go_on() => return Err(reason),
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }

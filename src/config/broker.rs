@@ -26,6 +26,9 @@ const PASSWORD_MAX_BYTES: usize = 65_535;
 /// Longest host name that DNS knows, in bytes.
 const HOST_MAX_BYTES: usize = 253;
 
+/// Longest name of a group that shares, in bytes.
+const SHARED_GROUP_MAX_BYTES: usize = 64;
+
 /// The keys that are for a broker elsewhere.
 const ELSEWHERE: [&str; 6] =
     ["username", "password", "password_file", "ca_file", "client_cert_file", "client_key_file"];
@@ -75,7 +78,25 @@ pub(super) fn read(broker: &Table<'_>, notes: &mut Notes) -> Option<BrokerSettin
                 })
             }
         };
-    Some(BrokerSettings { client_id: client_id?, kind: kind? })
+    let shared_group = broker.read_optional("shared_group", notes, |entry| {
+        let group = entry.text()?;
+        let letter = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+        if !(1..=SHARED_GROUP_MAX_BYTES).contains(&group.len()) || !group.bytes().all(letter) {
+            // It is not shown: whoever knows it can take messages away.
+            return Err(entry.mistake("a group is called by 1 to 64 letters, digits, _ and -"));
+        }
+        Ok(group.to_owned())
+    });
+    if let (Some(BrokerKind::Embedded { .. }), Some(group)) =
+        (&kind, broker.optional("shared_group"))
+    {
+        notes.add(group.mistake(
+            "only daemons at one broker elsewhere share: leave this out, or name that broker in \
+             broker.url",
+        ));
+    }
+    let shared_group = shared_group.ok()?;
+    Some(BrokerSettings { client_id: client_id?, shared_group, kind: kind? })
 }
 
 fn misplaced(broker: &Table<'_>, keys: &[&str], why: &str, notes: &mut Notes) {

@@ -22,6 +22,9 @@ pub fn explain(settings: &Settings) -> String {
     for (index, line) in broker(settings).iter().enumerate() {
         say(if index == 0 { "Broker" } else { "" }, line);
     }
+    if settings.broker.shared_group.is_some() {
+        say("", "it shares what phones and units say with other daemons of its group");
+    }
     say("HTTP", &format!("/healthz and /readyz on {}", settings.http.listen));
     let level = settings.log.level.as_str().to_lowercase();
     let format = match settings.log.format {

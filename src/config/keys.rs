@@ -14,6 +14,7 @@ pub(super) const SECTIONS: [Section; 5] = [
         keys: &[
             "url",
             "client_id",
+            "shared_group",
             "listen",
             "tls_listen",
             "tls_cert_file",

@@ -30,6 +30,14 @@ pub(super) fn read(merged: &Merged, notes: &mut Notes) -> Option<Settings> {
             Err(entry.wrong("the embedded broker listens there: write another port"))
         }));
     }
+    if let (Some(Database::File(_)), Some(group)) =
+        (&database, section("broker").optional("shared_group"))
+    {
+        notes.add(group.mistake(
+            "a SQLite file has one daemon: leave this out, or name a PostgreSQL database in \
+             database.url",
+        ));
+    }
     let log = log(&section("log"), notes);
     let calendar = calendar(&section("calendar"), notes);
     // Contracts are read even if the bank holidays could not be, so that all mistakes are said.

@@ -149,8 +149,37 @@ pub enum Sight {
         /// Since when: what was due before is raised unconfirmed.
         since: Instant,
     },
+    /// It hears, but what was said later than `up_to` may be with another daemon: an absence that is due
+    /// later proves nothing yet.
+    Behind {
+        /// As above.
+        since: Instant,
+        /// Up to when everything is known, whichever daemon heard it.
+        up_to: Instant,
+    },
     /// It does not: silence proves nothing.
     Blind,
+}
+
+impl Sight {
+    /// Whether an absence that was due then is one.
+    fn proves(self, due_at: Instant) -> bool {
+        match self {
+            Self::Seeing { .. } => true,
+            Self::Behind { up_to, .. } => due_at <= up_to,
+            Self::Blind => false,
+        }
+    }
+
+    /// The last instant up to `now` of which all is known; none if nothing is.
+    #[must_use]
+    pub fn knows_up_to(self, now: Instant) -> Option<Instant> {
+        match self {
+            Self::Seeing { .. } => Some(now),
+            Self::Behind { up_to, .. } => Some(up_to.min(now)),
+            Self::Blind => None,
+        }
+    }
 }
 
 /// A change of an alert's state.
@@ -238,7 +267,7 @@ pub fn assess(
         }
         for condition in holding {
             let known = own().any(|(_, alert)| is_known(alert, &condition));
-            if known || (condition.by_absence && sight == Sight::Blind) {
+            if known || (condition.by_absence && !sight.proves(condition.due_at)) {
                 continue;
             }
             let alert = raise(visit, contract, condition, now, cause, sight);
@@ -277,7 +306,9 @@ fn raise(
         Cause::Time => (condition.due_at, condition.due_at.max(known_from)),
     };
     let unconfirmed = match (cause, sight) {
-        (Cause::Time, Sight::Seeing { since }) => condition.by_absence && came_to_hold < since,
+        (Cause::Time, Sight::Seeing { since } | Sight::Behind { since, .. }) => {
+            condition.by_absence && came_to_hold < since
+        }
         _ => false,
     };
     Alert {
@@ -409,7 +440,7 @@ fn ending(
     } else if visit.is_staffed() {
         Resolution::Staffed
     } else if by_deadline(visit, policy, alert.kind, now).is_some() {
-        if graver.is_some_and(|condition| condition.by_absence) && sight == Sight::Blind {
+        if graver.is_some_and(|graver| graver.by_absence && !sight.proves(graver.due_at)) {
             return None;
         }
         Resolution::Superseded

@@ -1,45 +1,70 @@
-//! One connection of the session, from CONNECT to its first error.
+//! One connection of a session, from CONNECT to its first error.
+//!
+//! A session that *hears* subscribes, and stays. One that *drains* a slot whose daemon is gone
+//! unsubscribes instead, hands on what the broker still has for it and, when all of that has been
+//! acknowledged, ends the session for good.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rumqttc::{
-    AckMode, AsyncClient, Event, EventLoop, Outgoing, Packet, PubAckReason, Publish,
-    PublishOptions, QoS, SubscribeFilter, SubscribeReasonCode,
+    AckMode, AsyncClient, DisconnectProperties, DisconnectReasonCode, Event, EventLoop, Outgoing,
+    Packet, PubAckReason, Publish, PublishOptions, QoS, SubscribeFilter, SubscribeReasonCode,
+    UnsubAckReason,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
-use uuid::Uuid;
 
+use super::marker::Markers;
 use super::resume::NothingOutstanding;
+use super::seat::{Pulse, Seat, Word};
 use super::trouble::{Trouble, refused};
 use super::{
-    BACKLOG_SECONDS_MAX, BrokerSession, DRAIN_SECONDS_MAX, Hears, INTAKE, Known, MARKER_PAUSE,
-    UNACKNOWLEDGED_MAX, stopped,
+    BACKLOG_SECONDS_MAX, BrokerSession, DRAIN_SECONDS_MAX, Hears, Known, UNACKNOWLEDGED_MAX,
+    stopped,
 };
 use crate::clock;
-use crate::domain::instant::Instant as Wall;
 use crate::message::{Ack, Inbound, Message};
-use crate::wire::topic::BROKER_DROPPED;
+use crate::wire::topic::{BROKER_DROPPED, DEVICE_STATUS_FILTER};
 
 /// The session itself publishes markers, one at a time. The library looks at as many places for
 /// every acknowledgement, so this is small.
 const OUTGOING_MAX: u16 = 8;
-/// Packets that the library takes before it reports them. What it took before the connection ended it
-/// does not report at all, and a refusal of the marker comes right before Mosquitto closes.
-const READ_BATCH: usize = 1;
+/// Packets that the library takes before it reports them, once the marker has come back: what it took
+/// before the connection ended it does not report at all, and a refusal of the marker comes right
+/// before Mosquitto closes.
+const READ_BATCH: usize = 64;
 /// Messages that wait for room in the writer's channel before this stops reading. Those with QoS 1
 /// are never so many; this bounds those that publishers send with QoS 0.
 const WAITING_MAX: usize = 2 * UNACKNOWLEDGED_MAX as usize;
-/// Markers that are known to be on their way; an older one that comes says nothing.
-const MARKERS_MAX: usize = 16;
+
+/// How often the keeper of the slots is told that the broker answers.
+const PULSE_EVERY: Duration = Duration::from_millis(50);
+/// A broker that has said nothing for this long, although a marker is on its way, is asked something
+/// that it answers at once, however much it has for the session.
+const ASK_AFTER: Duration = Duration::from_millis(400);
+/// The pause before it is asked again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It hears, until the daemon stops.
+    Hears,
+    /// It takes what the broker has for the slot, and ends the session.
+    Drains,
+}
 
 /// Why a connection ended.
 pub(super) enum Ended {
     /// The daemon stops, or the writer is gone.
     Stopped,
+    /// The broker has nothing for the session any more, and no session.
+    Drained,
     /// It broke, or was refused.
     Lost(Trouble),
 }
@@ -47,6 +72,10 @@ pub(super) enum Ended {
 /// How far a connection has come.
 enum Phase {
     Connecting,
+    /// The broker has let it in, at that moment; it goes on when the slot is known to be ours.
+    LetIn(Instant),
+    /// Of a session that drains: nothing new is to come.
+    Unsubscribing,
     Subscribing,
     Live,
     /// Nothing more is handed on; acknowledgements still go out, until then.
@@ -57,45 +86,41 @@ enum Phase {
     Leaving(Instant),
 }
 
-/// What the connection knows about how far it has heard.
-enum Marker {
-    /// One is sent at that instant.
-    Next(Instant),
-    /// One is on its way, and is waited for until then.
-    Out(Instant),
-    /// The broker does not take any.
-    Refused,
-}
-
-/// A marker that has not come back, and when it was sent.
-struct Sent {
-    id: String,
-    at: Wall,
-}
-
 /// One connection's state beside its event loop.
 struct Connection<'a> {
     settings: &'a BrokerSession,
-    client: AsyncClient,
+    seat: &'a mut Seat,
+    role: Role,
+    client: Arc<AsyncClient>,
     phase: Phase,
     /// Whether the broker had kept the session.
     kept: bool,
-    marker: Marker,
-    /// The markers that may still come, oldest first: a broker whose queue is full drops some.
-    sent: VecDeque<Sent>,
-    /// How many markers the broker has not even acknowledged.
-    unanswered: u16,
+    /// Whether it has subscribed to how units are.
+    hears_units: bool,
+    markers: Markers,
     marker_topic: String,
+    /// Everything that the broker had when the session began to drain has come.
+    all_here: bool,
+    /// Subscriptions that the broker has not answered.
+    asked: u32,
+    /// When it is asked something, to see whether it answers.
+    ask_at: Instant,
+    /// When the keeper of the slots was told that it answers.
+    pulse_at: Option<Instant>,
     /// What waits for room in the writer's channel, in order.
     waiting: VecDeque<Inbound>,
     /// A clone goes with each acknowledgement: when all are gone, all were sent or dropped.
     held: Option<mpsc::Sender<()>>,
+    /// Those that have not been sent.
+    unsent: Arc<AtomicUsize>,
 }
 
 /// Connects, and stays connected as long as that goes well. The event loop is polled to the end of
 /// each step, whatever else happens, and waits for nothing but the broker.
 pub(super) async fn connection(
     settings: &BrokerSession,
+    seat: &mut Seat,
+    role: Role,
     inbound: &mpsc::Sender<Inbound>,
     shutdown: &mut watch::Receiver<bool>,
     known: &mut Known,
@@ -105,12 +130,17 @@ pub(super) async fn connection(
         Err(error) => return Ended::Lost(Trouble::Broken(error.to_string())),
     };
     let (held, mut acknowledgements) = mpsc::channel(1);
-    let mut this = Connection::new(settings, client, Some(held));
+    let mut this = Connection::new(settings, seat, role, client, Some(held));
     loop {
+        if known.hears == Hears::Everything {
+            eventloop.options.set_read_batch_size(READ_BATCH);
+        }
         let mut poll = pin!(eventloop.poll());
         let event = loop {
+            this.see_whether_all_is_handed_on();
             let stopping = this.stopping();
             let deadline = this.deadline();
+            let ask_at = this.ask_at;
             tokio::select! {
                 biased;
                 () = stopped(shutdown), if !stopping => {
@@ -126,7 +156,10 @@ pub(super) async fn connection(
                         tracing::error!("nobody is left to record messages; leaving the broker");
                         return Ended::Stopped;
                     };
-                    if let Some(next) = this.waiting.pop_front() {
+                    let mut room = Some(room);
+                    while let Some(room) = room.take().or_else(|| inbound.try_reserve().ok())
+                        && let Some(next) = this.waiting.pop_front()
+                    {
                         room.send(next);
                     }
                 }
@@ -140,6 +173,8 @@ pub(super) async fn connection(
                     }
                     this.see_to_the_marker(known);
                 }
+                () = sleep_until(ask_at), if this.may_ask() => this.ask(),
+                word = this.seat.next_word(), if !stopping => this.heed(word),
                 event = &mut poll, if this.waiting.len() < WAITING_MAX => break event,
             }
         };
@@ -147,10 +182,10 @@ pub(super) async fn connection(
             Ok(Event::Outgoing(Outgoing::Disconnect))
                 if matches!(this.phase, Phase::Leaving(_)) =>
             {
-                tracing::info!("left the broker; it keeps what comes for the next start");
-                return Ended::Stopped;
+                return this.left();
             }
             Ok(Event::Incoming(packet)) => {
+                this.answers();
                 if let Err(trouble) = this.take(packet, known) {
                     return Ended::Lost(trouble);
                 }
@@ -168,7 +203,7 @@ fn build(settings: &BrokerSession) -> Result<(AsyncClient, EventLoop), rumqttc::
     options.set_session_expiry_interval(Some(u32::MAX));
     options.set_receive_maximum(Some(UNACKNOWLEDGED_MAX));
     options.set_ack_mode(AckMode::Manual);
-    options.set_read_batch_size(READ_BATCH);
+    options.set_read_batch_size(1);
     options.set_outgoing_inflight_upper_limit(OUTGOING_MAX);
     options.set_session_store(NothingOutstanding { outgoing_inflight_max: OUTGOING_MAX });
     // Unbounded in form only: what it holds is acknowledgements, of which the broker allows
@@ -180,20 +215,28 @@ fn build(settings: &BrokerSession) -> Result<(AsyncClient, EventLoop), rumqttc::
 impl<'a> Connection<'a> {
     fn new(
         settings: &'a BrokerSession,
+        seat: &'a mut Seat,
+        role: Role,
         client: AsyncClient,
         held: Option<mpsc::Sender<()>>,
     ) -> Self {
         Self {
             settings,
-            client,
+            seat,
+            role,
+            client: Arc::new(client),
             phase: Phase::Connecting,
             kept: false,
-            marker: Marker::Next(Instant::now()),
-            sent: VecDeque::new(),
-            unanswered: 0,
+            hears_units: false,
+            markers: Markers::new(OUTGOING_MAX / 2),
             marker_topic: settings.marker_topic(),
+            all_here: false,
+            asked: 0,
+            ask_at: Instant::now(),
+            pulse_at: None,
             waiting: VecDeque::new(),
             held,
+            unsent: Arc::default(),
         }
     }
 
@@ -202,20 +245,33 @@ impl<'a> Connection<'a> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        match (&self.phase, &self.marker) {
-            (Phase::Draining(until) | Phase::Confirming(until) | Phase::Leaving(until), _)
-            | (Phase::Live, Marker::Next(until) | Marker::Out(until)) => Some(*until),
+        match self.phase {
+            Phase::Draining(until) | Phase::Confirming(until) | Phase::Leaving(until) => {
+                Some(until)
+            }
+            Phase::Live => self.markers.at(),
             _ => None,
         }
     }
 
     /// Hands nothing more on. False if there is nothing to wait for.
     fn stop(&mut self) -> bool {
-        let nothing = matches!(self.phase, Phase::Connecting);
-        self.phase = Phase::Draining(Instant::now() + Duration::from_secs(DRAIN_SECONDS_MAX));
+        let nothing = matches!(self.phase, Phase::Connecting | Phase::LetIn(_));
+        self.all_here = false;
         self.waiting.clear();
-        self.held = None;
+        self.drain();
         !nothing
+    }
+
+    fn drain(&mut self) {
+        self.phase = Phase::Draining(Instant::now() + Duration::from_secs(DRAIN_SECONDS_MAX));
+        self.held = None;
+    }
+
+    fn see_whether_all_is_handed_on(&mut self) {
+        if self.all_here && self.waiting.is_empty() && matches!(self.phase, Phase::Live) {
+            self.drain();
+        }
     }
 
     /// Every acknowledgement is on its way. A broker may drop what it has not read when the next
@@ -224,17 +280,44 @@ impl<'a> Connection<'a> {
     fn confirm(&mut self) {
         if let Phase::Draining(until) = self.phase {
             self.phase = Phase::Confirming(until);
-            self.request(|client| {
-                client.try_subscribe(self.marker_topic.clone(), QoS::AtLeastOnce)
-            });
+            self.subscribe(vec![self.marker_topic.clone()]);
         }
     }
 
     fn leave(&mut self) {
         if let Phase::Confirming(until) = self.phase {
             self.phase = Phase::Leaving(until);
-            self.request(AsyncClient::try_disconnect);
+            if self.is_drained() {
+                self.end_session();
+            } else {
+                self.request(AsyncClient::try_disconnect);
+            }
         }
+    }
+
+    /// Whether nothing is left for which the broker has to keep the session.
+    fn is_drained(&self) -> bool {
+        self.role == Role::Drains && self.all_here && self.unsent.load(Ordering::Acquire) == 0
+    }
+
+    /// Leaves, and the broker forgets the session.
+    fn end_session(&self) {
+        let properties = DisconnectProperties {
+            session_expiry_interval: Some(0),
+            reason_string: None,
+            user_properties: Vec::new(),
+            server_reference: None,
+        };
+        let reason = DisconnectReasonCode::NormalDisconnection;
+        self.request(|client| client.try_disconnect_with_properties(reason, properties));
+    }
+
+    fn left(&self) -> Ended {
+        if self.is_drained() {
+            return Ended::Drained;
+        }
+        tracing::info!("left the broker; it keeps what comes for the next start");
+        Ended::Stopped
     }
 
     /// Asks the event loop for something. It can only fail when the connection is at its end,
@@ -245,56 +328,87 @@ impl<'a> Connection<'a> {
         }
     }
 
+    fn subscribe(&mut self, filters: Vec<String>) {
+        self.asked += 1;
+        self.request(|client| {
+            client.try_subscribe_many(
+                filters.into_iter().map(|path| SubscribeFilter::new(path, QoS::AtLeastOnce)),
+            )
+        });
+    }
+
+    /// The broker has said something, whatever it is.
+    fn answers(&mut self) {
+        let now = Instant::now();
+        self.ask_at = now + ASK_AFTER;
+        if self.pulse_at.is_none_or(|at| now - at >= PULSE_EVERY) {
+            self.pulse_at = Some(now);
+            self.seat.say(|pulse| pulse.answered_at = Some(now));
+        }
+    }
+
+    fn may_ask(&self) -> bool {
+        self.seat.line.is_some() && matches!(self.phase, Phase::Live)
+    }
+
+    /// Asks for an answer that no queue holds up.
+    fn ask(&mut self) {
+        self.ask_at = Instant::now() + ASK_AGAIN_AFTER;
+        self.subscribe(vec![self.marker_topic.clone()]);
+    }
+
     /// Sends the next marker, also if the last one has not come back: it may have been dropped.
     fn see_to_the_marker(&mut self, known: &mut Known) {
-        if let Marker::Out(_) = self.marker {
+        if self.markers.is_late() {
             tracing::warn!(
                 topic = self.marker_topic,
                 "the marker has not come back after {BACKLOG_SECONDS_MAX} s, so old messages may \
                  still be on their way; if this repeats, check that the broker's access rules let \
                  this user write and read the topic, and that its queues have room"
             );
-            self.waiting.push_back(Inbound::CaughtUp { as_of: None });
-            if std::mem::take(&mut known.marker_refused) {
+            self.tell(Inbound::CaughtUp { slot: self.seat.slot, as_of: None });
+            if std::mem::take(&mut known.marker_refused) && self.role == Role::Hears {
                 // Somebody may have changed the rules when there is a next connection.
-                self.marker = Marker::Refused;
+                self.markers.give_up();
                 return;
             }
         }
         self.send_marker(known);
     }
 
-    /// Asks the broker for everything that it has for the daemon: the marker comes back behind it.
+    /// Asks the broker for everything that it has for the session: the marker comes back behind it.
     fn send_marker(&mut self, known: &Known) {
-        // More would take the places of which acknowledgements must never wait for one.
-        if !known.marker_refused && self.unanswered < OUTGOING_MAX / 2 {
-            let id = Uuid::new_v4().to_string();
+        if known.marker_refused {
+            self.markers.wait();
+        } else if let Some(id) = self.markers.send() {
             self.request(|client| {
                 let at_least_once = PublishOptions::at_least_once();
-                client.try_publish(self.marker_topic.clone(), id.clone(), at_least_once)
+                client.try_publish(self.marker_topic.clone(), id, at_least_once)
             });
-            self.unanswered += 1;
-            self.sent.push_back(Sent { id, at: clock::now() });
-            if self.sent.len() > MARKERS_MAX {
-                self.sent.pop_front();
-            }
         }
-        self.marker = Marker::Out(Instant::now() + Duration::from_secs(BACKLOG_SECONDS_MAX));
     }
 
-    /// The marker has come back: when it was sent.
-    fn returned(&mut self, payload: &[u8]) -> Option<Wall> {
-        let place = self.sent.iter().position(|sent| payload == sent.id.as_bytes())?;
-        self.sent.drain(..=place).next_back().map(|sent| sent.at)
+    /// Tells the writer how far the daemon hears, which is for the session that hears to say.
+    fn tell(&mut self, inbound: Inbound) {
+        if self.role == Role::Hears {
+            self.waiting.push_back(inbound);
+        }
     }
 
     fn take(&mut self, packet: Packet, known: &mut Known) -> Result<(), Trouble> {
         match packet {
-            Packet::ConnAck(connack) => self.connected(connack.session_present),
-            Packet::SubAck(_) if self.stopping() => self.leave(),
-            Packet::SubAck(suback) => self.subscribed(&suback.return_codes, known)?,
+            Packet::ConnAck(connack) => self.let_in(connack.session_present),
+            Packet::UnsubAck(unsuback) => self.unsubscribed(&unsuback.reasons)?,
+            Packet::SubAck(suback) => {
+                self.asked = self.asked.saturating_sub(1);
+                if !self.stopping() {
+                    self.subscribed(&suback.return_codes, known)?;
+                } else if self.asked == 0 {
+                    self.leave();
+                }
+            }
             Packet::PubAck(puback) => {
-                self.unanswered = self.unanswered.saturating_sub(1);
+                self.markers.answered();
                 self.answered(puback.reason, known);
             }
             Packet::Publish(publish) if !self.stopping() => self.received(publish, known),
@@ -315,19 +429,74 @@ impl<'a> Connection<'a> {
         known.marker_refused = true;
     }
 
-    fn connected(&mut self, session_present: bool) {
+    fn let_in(&mut self, session_present: bool) {
         self.kept = session_present;
-        self.phase = Phase::Subscribing;
-        let filters = self.filters();
-        self.request(|client| {
-            client.try_subscribe_many(
-                filters.into_iter().map(|path| SubscribeFilter::new(path, QoS::AtLeastOnce)),
-            )
-        });
+        if self.seat.line.is_none() {
+            self.begin();
+            return;
+        }
+        self.phase = Phase::LetIn(self.seat.ask(|pulse| pulse.connected = true));
+    }
+
+    fn heed(&mut self, word: Word) {
+        match self.phase {
+            Phase::LetIn(since) if word.held_at > since => {
+                self.hears_units = word.hears_units;
+                self.begin();
+            }
+            Phase::Live if self.role == Role::Hears && word.hears_units && !self.hears_units => {
+                self.hears_units = true;
+                if self.seat.group.is_some() {
+                    self.subscribe(vec![
+                        DEVICE_STATUS_FILTER.to_owned(),
+                        self.marker_topic.clone(),
+                    ]);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The slot is ours, and the broker has let us in.
+    fn begin(&mut self) {
+        if self.role == Role::Hears {
+            self.phase = Phase::Subscribing;
+            self.subscribe(self.filters());
+        } else if self.kept {
+            self.phase = Phase::Unsubscribing;
+            let filters = self.seat.intake(true);
+            self.request(|client| client.try_unsubscribe_many(filters));
+        } else {
+            // It was made by this connection, and nothing is in it.
+            self.all_here = true;
+            let until = Instant::now() + Duration::from_secs(DRAIN_SECONDS_MAX);
+            self.phase = Phase::Confirming(until);
+            self.leave();
+        }
     }
 
     fn filters(&self) -> Vec<String> {
-        INTAKE.iter().map(ToString::to_string).chain([self.marker_topic.clone()]).collect()
+        let intake = match self.role {
+            Role::Hears => self.seat.intake(self.hears_units),
+            Role::Drains => Vec::new(),
+        };
+        intake.into_iter().chain([self.marker_topic.clone()]).collect()
+    }
+
+    fn unsubscribed(&mut self, reasons: &[UnsubAckReason]) -> Result<(), Trouble> {
+        if !matches!(self.phase, Phase::Unsubscribing) {
+            return Ok(());
+        }
+        let ended = |reason: &UnsubAckReason| {
+            matches!(reason, UnsubAckReason::Success | UnsubAckReason::NoSubscriptionExisted)
+        };
+        if !reasons.iter().all(ended) {
+            let why = format!("the broker does not end the subscriptions ({reasons:?})");
+            return Err(Trouble::Broken(why));
+        }
+        self.phase = Phase::Subscribing;
+        self.subscribe(self.filters());
+        Ok(())
     }
 
     fn subscribed(
@@ -335,22 +504,42 @@ impl<'a> Connection<'a> {
         codes: &[SubscribeReasonCode],
         known: &mut Known,
     ) -> Result<(), Trouble> {
-        // The answer to the subscription below: nobody has to have the broker's counters.
-        if !matches!(self.phase, Phase::Subscribing) {
-            return Ok(());
-        }
-        let refused = refused(&self.filters(), codes);
+        let filters = match self.phase {
+            Phase::Subscribing => self.filters(),
+            // How units are, with the marker. Of what else is asked for one by one nobody has to have
+            // anything: the broker's counters, and the marker once more.
+            Phase::Live if codes.len() > 1 => vec![DEVICE_STATUS_FILTER.to_owned()],
+            _ => return Ok(()),
+        };
+        let refused = refused(&filters, codes);
         if !refused.is_empty() {
             return Err(Trouble::NotAllowedToRead(refused));
         }
-        let BrokerSession { host, port, client_id, .. } = self.settings;
-        tracing::info!(host, port, client_id, "connected to the broker; reading what it has kept");
-        known.hears = Hears::Backlog;
-        known.reported = None;
-        known.rivalry.connected();
-        self.waiting.push_back(Inbound::Connected { kept: self.kept });
-        self.request(|client| client.try_subscribe(BROKER_DROPPED, QoS::AtMostOnce));
+        if !matches!(self.phase, Phase::Subscribing) {
+            return Ok(());
+        }
         self.phase = Phase::Live;
+        let BrokerSession { host, port, client_id, .. } = self.settings;
+        match self.role {
+            Role::Hears => {
+                tracing::info!(
+                    host,
+                    port,
+                    client_id,
+                    "connected to the broker; reading what it has kept"
+                );
+                known.hears = Hears::Backlog;
+                known.reported = None;
+                known.rivalry.connected();
+                self.seat.say(|pulse| pulse.subscribed = true);
+                self.tell(Inbound::Connected { slot: self.seat.slot, kept: self.kept });
+                self.asked += 1;
+                self.request(|client| client.try_subscribe(BROKER_DROPPED, QoS::AtMostOnce));
+            }
+            Role::Drains => {
+                tracing::info!(client_id, "reading what the broker has for a slot that nobody has");
+            }
+        }
         self.send_marker(known);
         Ok(())
     }
@@ -359,13 +548,16 @@ impl<'a> Connection<'a> {
         let topic = String::from_utf8_lossy(&publish.topic).into_owned();
         if topic == self.marker_topic {
             self.request(|client| client.try_ack(&publish));
-            if let Some(sent_at) = self.returned(&publish.payload) {
+            if let Some(sent_at) = self.markers.returned(&publish.payload) {
+                if self.role == Role::Drains {
+                    self.all_here = true;
+                    return;
+                }
                 if known.hears != Hears::Everything {
                     tracing::info!("has read everything that the broker had kept");
                 }
                 known.hears = Hears::Everything;
-                self.waiting.push_back(Inbound::CaughtUp { as_of: Some(sent_at) });
-                self.marker = Marker::Next(Instant::now() + MARKER_PAUSE);
+                self.tell(Inbound::CaughtUp { slot: self.seat.slot, as_of: Some(sent_at) });
             }
             return;
         }
@@ -388,14 +580,24 @@ impl<'a> Connection<'a> {
         let Some(puback) = self.client.prepare_ack(publish) else {
             return Ack::new(|| {});
         };
-        let client = self.client.clone();
+        let client = Arc::clone(&self.client);
         let held = self.held.clone();
+        let unsent = Arc::clone(&self.unsent);
+        unsent.fetch_add(1, Ordering::Release);
         Ack::new(move || {
             if client.try_manual_ack(puback).is_err() {
                 tracing::debug!("too late to acknowledge; the broker sends the message again");
+            } else {
+                unsent.fetch_sub(1, Ordering::Release);
             }
             drop(held);
         })
+    }
+}
+
+impl Drop for Connection<'_> {
+    fn drop(&mut self) {
+        self.seat.say(|pulse| *pulse = Pulse::default());
     }
 }
 
@@ -420,7 +622,8 @@ mod tests {
         let settings = settings();
         let (client, _eventloop) = build(&settings).expect("valid options");
         let mut known = Known::default();
-        let mut this = Connection::new(&settings, client, None);
+        let mut seat = Seat::alone();
+        let mut this = Connection::new(&settings, &mut seat, Role::Hears, client, None);
         let marker = |content: &str| {
             let topic = settings.marker_topic();
             Publish::new(topic, QoS::AtLeastOnce, content.to_owned(), None)
@@ -428,53 +631,26 @@ mod tests {
         this.phase = Phase::Subscribing;
         this.subscribed(&[SubscribeReasonCode::Success(QoS::AtLeastOnce); 4], &mut known)
             .unwrap_or_else(|trouble| panic!("{trouble}"));
-        assert!(matches!(this.waiting.pop_front(), Some(Inbound::Connected { kept: false })));
+        assert!(matches!(this.waiting.pop_front(), Some(Inbound::Connected { kept: false, .. })));
         this.received(marker("of an earlier connection"), &mut known);
         assert!(this.waiting.is_empty(), "a stale marker");
         // It does not come for too long, so there is another; either may still come.
-        let (first, sent) = (this.sent[0].id.clone(), this.sent[0].at);
+        let (first, sent) = this.markers.last_sent().expect("one is on its way");
         this.see_to_the_marker(&mut known);
-        assert!(matches!(this.waiting.pop_front(), Some(Inbound::CaughtUp { as_of: None })));
+        assert!(matches!(this.waiting.pop_front(), Some(Inbound::CaughtUp { as_of: None, .. })));
         assert!(known.hears == Hears::Backlog, "the next trouble must not try again at once");
-        let second = this.sent[1].id.clone();
+        let (second, _) = this.markers.last_sent().expect("another");
         this.received(marker(&first), &mut known);
-        assert!(
-            matches!(this.waiting.pop_front(), Some(Inbound::CaughtUp { as_of: Some(at) }) if at == sent)
-        );
+        let caught_up = this.waiting.pop_front();
+        assert!(matches!(caught_up, Some(Inbound::CaughtUp { as_of: Some(at), .. }) if at == sent));
         this.received(marker(&first), &mut known);
         assert!(this.waiting.is_empty(), "the same again");
         this.received(marker(&second), &mut known);
-        assert!(matches!(this.waiting.pop_front(), Some(Inbound::CaughtUp { as_of: Some(_) })));
-        assert!(matches!(this.marker, Marker::Next(_)));
-    }
-
-    #[test]
-    fn markers_that_the_broker_drops_are_followed_by_others() {
-        let settings = settings();
-        let (client, _eventloop) = build(&settings).expect("valid options");
-        let mut known = Known::default();
-        let mut this = Connection::new(&settings, client, None);
-        this.phase = Phase::Live;
-        this.send_marker(&known);
-        for _ in 0..100 {
-            this.unanswered = 0;
-            this.see_to_the_marker(&mut known);
-            assert!(this.deadline().is_some(), "it is tried again");
-        }
-        assert_eq!(this.sent.len(), MARKERS_MAX);
-        let last = this.sent.back().map(|sent| sent.id.clone()).unwrap_or_default();
-        this.waiting.clear();
-        let topic = settings.marker_topic();
-        this.received(Publish::new(topic, QoS::AtLeastOnce, last, None), &mut known);
-        assert!(matches!(this.waiting.pop_front(), Some(Inbound::CaughtUp { as_of: Some(_) })));
-        // Of a broker that does not even answer, or does not take them, no more is asked.
-        for _ in 0..100 {
-            this.marker = Marker::Next(Instant::now());
-            this.see_to_the_marker(&mut known);
-        }
-        assert!(this.unanswered < OUTGOING_MAX);
+        let caught_up = this.waiting.pop_front();
+        assert!(matches!(caught_up, Some(Inbound::CaughtUp { as_of: Some(_), .. })));
         known.marker_refused = true;
+        this.markers.wait();
         this.see_to_the_marker(&mut known);
-        assert!(this.deadline().is_none());
+        assert!(this.deadline().is_none(), "a broker that takes none is asked for none");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::sql::sql;
+use super::sql::{either, sql};
 use super::{Db, StoreError, at};
 use crate::domain::instant::Instant;
 use crate::domain::refs::ContractId;
@@ -64,13 +64,15 @@ pub async fn mark(
 /// # Errors
 /// When the database fails.
 pub async fn is_marked(db: &mut Db, instance: &str, batch: &str) -> Result<bool, StoreError> {
-    let found: Option<(i64,)> =
-        sql("SELECT had_session FROM daemon WHERE instance = $1 AND batch = $2")
-            .bind(instance)
-            .bind(batch)
-            .fetch_optional(db)
-            .await?;
-    Ok(found.is_some())
+    // PostgreSQL may still be about to commit it.
+    let found: Option<(Option<String>,)> = either(
+        "SELECT batch FROM daemon WHERE instance = $1",
+        "SELECT batch FROM daemon WHERE instance = $1 FOR UPDATE",
+    )
+    .bind(instance)
+    .fetch_optional(db)
+    .await?;
+    Ok(found.is_some_and(|(last,)| last.as_deref() == Some(batch)))
 }
 
 /// When a phone of each contract was heard last.
@@ -83,4 +85,25 @@ pub async fn phones_heard(db: &mut Db) -> Result<BTreeMap<ContractId, Instant>, 
             .fetch_all(db)
             .await?;
     found.into_iter().map(|(contract, heard)| Ok((contract.parse()?, at(heard)))).collect()
+}
+
+/// When a phone of the contract was heard last, by whichever daemon; or, where none ever was, when a
+/// unit said that something happened since `since`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn heard(
+    db: &mut Db,
+    contract: &ContractId,
+    since: Instant,
+) -> Result<Option<Instant>, StoreError> {
+    let phones = "SELECT max(heard_at) FROM sender WHERE contract = $1 AND kind = 'carer'";
+    let (heard,): (Option<i64>,) = sql(phones).bind(contract.as_str()).fetch_one(db).await?;
+    if heard.is_some() {
+        return Ok(heard.map(at));
+    }
+    let units = "SELECT max(received_at) FROM event WHERE contract = $1 AND effective_at >= $2";
+    let units = sql(units).bind(contract.as_str()).bind(since.timestamp_micros());
+    let (heard,): (Option<i64>,) = units.fetch_one(db).await?;
+    Ok(heard.map(at))
 }

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use sqlx::postgres::PgConnectOptions;
 
+use super::StoreError;
+
 /// Where everything is kept.
 #[derive(Clone)]
 pub enum Database {
@@ -33,6 +35,38 @@ impl Database {
         match self {
             Self::File(path) => Some(path),
             Self::Postgres(_) => None,
+        }
+    }
+
+    /// The same database, where this program has that name.
+    #[must_use]
+    pub fn known_as(self, name: &str) -> Self {
+        match self {
+            Self::Postgres(options) => Self::Postgres(Box::new(options.application_name(name))),
+            file @ Self::File(_) => file,
+        }
+    }
+
+    /// The same database, whose commits do not wait for the disk.
+    pub(super) fn in_haste(self) -> Self {
+        match self {
+            Self::Postgres(options) => {
+                Self::Postgres(Box::new(options.options([("synchronous_commit", "off")])))
+            }
+            file @ Self::File(_) => file,
+        }
+    }
+
+    /// Refuses a file that is not there, which opening it would make.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn must_exist(&self) -> Result<(), StoreError> {
+        match self.path() {
+            Some(path) if !path.try_exists().unwrap_or(false) => {
+                Err(StoreError::Missing { path: path.to_owned() })
+            }
+            _ => Ok(()),
         }
     }
 

@@ -6,9 +6,39 @@
 //! are one text for both engines wherever these agree ([`sql`]). `CROSS JOIN` fixes the order of the
 //! loops in SQLite: the few keys first. Decides nothing.
 
+#![allow(non_camel_case_types, reason = "a row has types that are named as its values are")]
+
+/// A row of a statement's array: its values by their names.
+macro_rules! row {
+    ($($name:ident: $value:expr),* $(,)?) => {{
+        #[derive(serde::Serialize)]
+        struct Row<$($name),*> { $($name: $name),* }
+        Row { $($name: $value),* }
+    }};
+}
+
+/// A statement for rows of these columns.
+macro_rules! plain {
+    ($columns:literal, $($rest:literal),+) => {
+        $crate::store::sql::sql(concat!("SELECT ", $columns, " ", $($rest),+))
+    };
+}
+
+/// The same, for [`sql::Statement::fetch_packed`]. The rows come in any order.
+macro_rules! packed {
+    ($columns:literal, $($rest:literal),+) => {
+        $crate::store::sql::either(
+            concat!("SELECT json_group_array(json_array(", $columns, ")) ", $($rest),+),
+            concat!("SELECT ", $columns, " ", $($rest),+),
+        )
+    };
+}
+
 pub mod alerts;
+pub mod applying;
 pub mod audit;
 pub mod cases;
+pub mod copy;
 pub mod daemons;
 pub mod database;
 pub mod evidence;
@@ -16,32 +46,46 @@ pub mod hold;
 pub mod imports;
 pub mod ledger;
 pub mod lock;
+#[cfg(test)]
+mod migrated;
 pub mod outbox;
 pub mod plan;
 pub mod registers;
 pub mod senders;
+pub mod slots;
 pub mod sql;
+pub mod staging;
+pub mod turn;
+pub mod versions;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::Connection;
+use serde::Serializer as _;
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{ConnectOptions, Connection};
 
 use crate::domain::calendar::Night;
 use crate::domain::instant::Instant;
 use crate::domain::refs::{BadReference, ContractId};
+use crate::mqtt::SlotNumber;
 pub use database::Database;
 pub use sql::Db;
+use turn::Turns;
+use versions::{Older, Versions};
 
 /// How long a statement waits for another program that has locked the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pages that a connection keeps in memory: negative, because it is in KiB.
 const CACHE_KIB: &str = "-8192";
+/// Pages of the write-ahead log after which it is folded in: a page that was written often meanwhile is
+/// folded in once.
+const FOLDED_IN_AFTER_PAGES: &str = "4000";
 /// Rows that the database may be ahead of who reads them: a hand-over costs more than a row.
 const ROWS_AHEAD: usize = 1_024;
 /// Most connections that read at the same time.
@@ -61,13 +105,6 @@ const OF_A_CONNECTION: [(&str, &str); 6] = [
     ("tcp_keepalives_interval", "2"),
     ("tcp_keepalives_count", "3"),
 ];
-
-/// Whether there are tables, and none in which nightrun notes its migrations.
-const STRANGE: &str = "SELECT count(*) > 0 AND sum(name = '_sqlx_migrations') = 0 FROM sqlite_master \
-                       WHERE type = 'table'";
-const STRANGE_POSTGRES: &str = "SELECT count(*) > 0 AND \
-    count(*) FILTER (WHERE tablename = '_sqlx_migrations') = 0 \
-    FROM pg_tables WHERE schemaname = current_schema()";
 
 /// Why the database did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -91,12 +128,46 @@ pub enum StoreError {
     /// It is some other program's.
     #[error("the database {0} is another program's: set database.url to one of nightrun's own")]
     Strange(Database),
+    /// It has no tables yet.
+    #[error("the database {0} is empty: import a plan or start the daemon, or set database.url")]
+    Empty(Database),
+    /// An older nightrun made its tables.
+    #[error(
+        "the tables of the database {database} are of version {found}, and this nightrun reads \
+         version {known}: run `nightrun migrate`, with no daemon of the older version running"
+    )]
+    Older {
+        /// Which.
+        database: Database,
+        /// The version of its tables.
+        found: i64,
+        /// This program's.
+        known: i64,
+    },
+    /// A newer nightrun made its tables.
+    #[error(
+        "the tables of the database {database} are of version {found}, and this nightrun knows \
+         only version {known}: use the newer nightrun that has written them"
+    )]
+    Newer {
+        /// Which.
+        database: Database,
+        /// The version of its tables.
+        found: i64,
+        /// This program's.
+        known: i64,
+    },
+    /// Not everything has been copied into it.
+    #[error(
+        "the database {0} holds a copy that is not finished: run the same `nightrun copy` again; \
+         or make the database anew (dropdb, createdb)"
+    )]
+    Unfinished(Database),
     /// The tables cannot be brought up to date.
     #[error(
-        "cannot bring the tables of the database up to date: {0}. If a newer nightrun has written \
-         it, use that one"
+        "cannot bring the tables of the database up to date: {0}{advice}", advice = to_migrate(.0)
     )]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    Migrate(#[from] MigrateError),
     /// It took too long.
     #[error(
         "the database does not answer: see that it runs, and whether its disk or the network is slow"
@@ -128,6 +199,14 @@ fn to_open(database: &Database, failed: &sqlx::Error) -> &'static str {
             }
             advice => advice,
         },
+    }
+}
+
+/// What to do about tables that cannot be brought up to date.
+fn to_migrate(failed: &MigrateError) -> &'static str {
+    match failed {
+        MigrateError::Execute(failed) | MigrateError::ExecuteMigration(failed, _) => advice(failed),
+        _ => ". If a newer nightrun has written it, use that one",
     }
 }
 
@@ -178,7 +257,7 @@ pub struct Store(Pools);
 
 #[derive(Debug, Clone)]
 enum Pools {
-    Sqlite { writer: SqlitePool, reader: SqlitePool },
+    Sqlite { writer: SqlitePool, turns: Turns, reader: SqlitePool },
     Postgres(PgPool),
 }
 
@@ -189,22 +268,63 @@ impl Store {
     /// # Errors
     /// When that cannot be done.
     pub async fn open(database: &Database) -> Result<Self, StoreError> {
-        let pools = match database {
+        Ok(Self::open_with(database, CONNECTIONS_MAX, Older::Update).await?.0)
+    }
+
+    /// The same, with one connection to PostgreSQL, which nobody else takes, and whose commits do not
+    /// wait for the disk.
+    ///
+    /// # Errors
+    /// When that cannot be done.
+    pub async fn open_apart(database: &Database) -> Result<Self, StoreError> {
+        Ok(Self::open_with(&database.clone().in_haste(), 1, Older::Update).await?.0)
+    }
+
+    /// Opens a database that must be there already, with tables of this version: they may be a
+    /// running daemon's of another.
+    ///
+    /// # Errors
+    /// When it is not there, its tables are of another version, or it cannot be opened.
+    pub async fn open_existing(database: &Database) -> Result<Self, StoreError> {
+        database.must_exist()?;
+        Ok(Self::open_with(database, CONNECTIONS_MAX, Older::Refuse).await?.0)
+    }
+
+    /// Brings the tables of a database up to date.
+    ///
+    /// # Errors
+    /// When it is not there, or that cannot be done.
+    pub async fn migrate(database: &Database) -> Result<Versions, StoreError> {
+        database.must_exist()?;
+        let (store, versions) = Self::open_with(database, CONNECTIONS_MAX, Older::Update).await?;
+        store.close().await;
+        Ok(versions)
+    }
+
+    async fn open_with(
+        database: &Database,
+        connections: u32,
+        older: Older,
+    ) -> Result<(Self, Versions), StoreError> {
+        let (pools, versions) = match database {
             Database::File(path) => {
                 let options = SqliteConnectOptions::new().filename(path);
-                Self::open_file(options, database).await?
+                Self::open_file(options, path, database, older).await?
             }
             Database::Postgres(options) => {
-                Self::open_postgres((**options).clone(), database).await?
+                let options = (**options).clone();
+                Self::open_postgres(options, connections, database, older).await?
             }
         };
-        Ok(Self(pools))
+        Ok((Self(pools), versions))
     }
 
     async fn open_file(
         options: SqliteConnectOptions,
+        path: &Path,
         database: &Database,
-    ) -> Result<Pools, StoreError> {
+        older: Older,
+    ) -> Result<(Pools, Versions), StoreError> {
         let cannot = |source| StoreError::Open { database: database.clone(), source };
         let options = options
             .create_if_missing(true)
@@ -212,8 +332,10 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .pragma("cache_size", CACHE_KIB)
+            .pragma("wal_autocheckpoint", FOLDED_IN_AFTER_PAGES)
             .row_buffer_size(ROWS_AHEAD)
-            .busy_timeout(BUSY_TIMEOUT);
+            .busy_timeout(BUSY_TIMEOUT)
+            .disable_statement_logging();
         let pool = || {
             // SQLite ends a transaction by itself when the disk fails it; the library cannot end it
             // again, and would count it as open on this connection for ever.
@@ -222,49 +344,28 @@ impl Store {
         };
         let writer =
             pool().max_connections(1).connect_with(options.clone()).await.map_err(cannot)?;
-        let strange: bool = sqlx::query_scalar(STRANGE).fetch_one(&writer).await?;
-        if strange {
-            return Err(StoreError::Strange(database.clone()));
-        }
-        sqlx::migrate!("migrations/sqlite").run(&writer).await?;
+        let versions = versions::of_file(&writer, database, older).await?;
+        let turns = Turns::of(path).map_err(|failed| cannot(failed.into()))?;
         let reader = pool()
             .max_connections(READERS_MAX)
             .connect_with(options.read_only(true).create_if_missing(false))
             .await
             .map_err(cannot)?;
-        Ok(Pools::Sqlite { writer, reader })
+        Ok((Pools::Sqlite { writer, turns, reader }, versions))
     }
 
     async fn open_postgres(
         options: PgConnectOptions,
+        connections: u32,
         database: &Database,
-    ) -> Result<Pools, StoreError> {
-        let cannot = |source| StoreError::Open { database: database.clone(), source };
-        let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
-            .acquire_timeout(CONNECT_WITHIN)
-            .connect_with(options.options(OF_A_CONNECTION))
-            .await
-            .map_err(cannot)?;
-        let strange: bool = sqlx::query_scalar(STRANGE_POSTGRES).fetch_one(&pool).await?;
-        if strange {
-            return Err(StoreError::Strange(database.clone()));
+        older: Older,
+    ) -> Result<(Pools, Versions), StoreError> {
+        let pool = postgres_pool(options, connections, database, true).await?;
+        if !copy::is_free(&pool).await? {
+            return Err(StoreError::Unfinished(database.clone()));
         }
-        sqlx::migrate!("migrations/postgres").run(&pool).await?;
-        Ok(Pools::Postgres(pool))
-    }
-
-    /// Opens a database that must be there already.
-    ///
-    /// # Errors
-    /// When it is not there, or cannot be opened.
-    pub async fn open_existing(database: &Database) -> Result<Self, StoreError> {
-        match database.path() {
-            Some(path) if !path.try_exists().unwrap_or(false) => {
-                Err(StoreError::Missing { path: path.to_owned() })
-            }
-            _ => Self::open(database).await,
-        }
+        let versions = versions::of_postgres(&pool, database, older).await?;
+        Ok((Pools::Postgres(pool), versions))
     }
 
     /// Begins a transaction that writes. In a SQLite file no other one can get in its way.
@@ -272,9 +373,20 @@ impl Store {
     /// # Errors
     /// When the database is locked by another program for too long, or fails.
     pub async fn write(&self) -> Result<Db, StoreError> {
+        self.write_for(0).await
+    }
+
+    /// The same, in the name of a slot: what is to be published is published by that.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn write_for(&self, slot: SlotNumber) -> Result<Db, StoreError> {
         Ok(match &self.0 {
-            Pools::Sqlite { writer, .. } => Db::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Pools::Postgres(pool) => Db::Postgres { tx: pool.begin().await?, writes: true },
+            Pools::Sqlite { writer, turns, .. } => {
+                let _turn = turns.take().await.map_err(sqlx::Error::Io)?;
+                Db::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
+            Pools::Postgres(pool) => Db::Postgres { tx: pool.begin().await?, writes: true, slot },
         })
     }
 
@@ -287,7 +399,7 @@ impl Store {
         Ok(match &self.0 {
             Pools::Sqlite { reader, .. } => Db::Sqlite(reader.begin().await?),
             Pools::Postgres(pool) => {
-                Db::Postgres { tx: pool.begin_with(BEGIN).await?, writes: false }
+                Db::Postgres { tx: pool.begin_with(BEGIN).await?, writes: false, slot: 0 }
             }
         })
     }
@@ -295,7 +407,7 @@ impl Store {
     /// Closes all connections; a SQLite file's write-ahead log is folded in.
     pub async fn close(&self) {
         match &self.0 {
-            Pools::Sqlite { writer, reader } => {
+            Pools::Sqlite { writer, reader, .. } => {
                 reader.close().await;
                 writer.close().await;
             }
@@ -304,12 +416,35 @@ impl Store {
     }
 }
 
+/// Connections to PostgreSQL; while one that shares is there, nobody begins a copy.
+async fn postgres_pool(
+    options: PgConnectOptions,
+    connections: u32,
+    database: &Database,
+    shares: bool,
+) -> Result<PgPool, StoreError> {
+    PgPoolOptions::new()
+        .after_connect(move |db, _| {
+            Box::pin(async move {
+                if shares {
+                    sqlx::query(copy::SHARE).execute(db).await?;
+                }
+                Ok(())
+            })
+        })
+        .max_connections(connections)
+        .acquire_timeout(CONNECT_WITHIN)
+        .connect_with(options.options(OF_A_CONNECTION).disable_statement_logging())
+        .await
+        .map_err(|source| StoreError::Open { database: database.clone(), source })
+}
+
 fn at(micros: i64) -> Instant {
     Instant::from_timestamp_micros(micros).unwrap_or_default()
 }
 
 fn night_text(night: Night) -> String {
-    night.format("%Y-%m-%d").to_string()
+    night.to_string()
 }
 
 fn read_night(text: &str) -> Result<Night, StoreError> {
@@ -320,21 +455,15 @@ fn read_word<T: std::str::FromStr>(text: &str) -> Result<T, StoreError> {
     text.parse().map_err(|_| StoreError::Foreign(format!("the word {text:?}")))
 }
 
-/// Rows as one JSON array, to be read by `json_each($1)`.
+/// Rows as one JSON array, to be read by `jsonb_each($1)`.
 fn rows<T: serde::Serialize>(values: impl IntoIterator<Item = T>) -> String {
-    let mut text = String::from("[");
-    for value in values {
-        if text.len() > 1 {
-            text.push(',');
-        }
-        // What is written here are numbers and texts by their names: that does not fail.
-        text.push_str(&serde_json::to_string(&value).unwrap_or_default());
-    }
-    text.push(']');
-    text
+    let mut text = Vec::new();
+    // What is written here are numbers and texts by their names: that does not fail.
+    let _ = serde_json::Serializer::new(&mut text).collect_seq(values);
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// Contracts as such rows, with their names under `contract`.
 fn contract_rows(contracts: &BTreeSet<ContractId>) -> String {
-    rows(contracts.iter().map(|contract| serde_json::json!({"contract": contract.as_str()})))
+    rows(contracts.iter().map(|contract| row! { contract: contract.as_str() }))
 }

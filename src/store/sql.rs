@@ -1,14 +1,18 @@
 //! Statements that both engines take, and how they are run on either.
 //!
 //! A statement is one text wherever the engines agree; where they do not, both stand side by side.
-//! Sets of rows go in as one JSON array, read by `json_each($1)` and `value->>'name'`: SQLite has
+//! Sets of rows go in as one JSON array, read by `jsonb_each($1)` and `value->>'name'`: SQLite has
 //! them, PostgreSQL gets a function of that name.
 
+use std::pin::Pin;
+
+use serde::de::DeserializeOwned;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Arguments, FromRow, Postgres, Sqlite, Transaction};
+use sqlx::{Arguments, AssertSqlSafe, FromRow, Postgres, SqlSafeStr, SqlStr, Sqlite, Transaction};
 
 use super::StoreError;
+use crate::mqtt::SlotNumber;
 
 /// A transaction.
 pub enum Db {
@@ -20,6 +24,8 @@ pub enum Db {
         tx: Transaction<'static, Postgres>,
         /// Whether it may write. Others may write at the same time.
         writes: bool,
+        /// The slot in whose name it writes.
+        slot: SlotNumber,
     },
 }
 
@@ -36,6 +42,14 @@ impl Db {
         Ok(())
     }
 
+    /// The slot in whose name it writes.
+    pub(super) fn slot(&self) -> SlotNumber {
+        match self {
+            Self::Sqlite(_) => 0,
+            Self::Postgres { slot, .. } => *slot,
+        }
+    }
+
     /// Whether others may write at the same time, so that what is read to be changed must be held.
     pub(super) fn must_hold(&self) -> bool {
         matches!(self, Self::Postgres { writes: true, .. })
@@ -47,6 +61,25 @@ pub trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Sen
 
 impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
 {}
+
+/// What a statement comes to. Boxed, so that what runs it is compiled once, and not into each caller.
+type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Rows of either engine.
+enum Rows {
+    Sqlite(Vec<SqliteRow>),
+    Postgres(Vec<PgRow>),
+}
+
+impl Rows {
+    fn read<T: Row>(self) -> Result<Vec<T>, StoreError> {
+        let rows: Result<Vec<T>, sqlx::Error> = match self {
+            Self::Sqlite(rows) => rows.iter().map(T::from_row).collect(),
+            Self::Postgres(rows) => rows.iter().map(T::from_row).collect(),
+        };
+        Ok(rows?)
+    }
+}
 
 /// A value of a statement.
 pub enum Value {
@@ -81,8 +114,8 @@ values! {
 /// A statement, and its values.
 #[must_use]
 pub struct Statement {
-    sqlite: &'static str,
-    postgres: &'static str,
+    sqlite: SqlStr,
+    postgres: SqlStr,
     values: Vec<Value>,
 }
 
@@ -93,7 +126,14 @@ pub fn sql(text: &'static str) -> Statement {
 
 /// A statement in the words of each engine.
 pub fn either(sqlite: &'static str, postgres: &'static str) -> Statement {
+    let (sqlite, postgres) = (sqlite.into_sql_str(), postgres.into_sql_str());
     Statement { sqlite, postgres, values: Vec::new() }
+}
+
+/// A statement about a table that is only known when it runs.
+pub(super) fn composed(text: String) -> Statement {
+    let text = AssertSqlSafe(text).into_sql_str();
+    Statement { sqlite: text.clone(), postgres: text, values: Vec::new() }
 }
 
 impl Statement {
@@ -125,18 +165,38 @@ impl Statement {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn execute(self, db: &mut Db) -> Result<u64, StoreError> {
-        Ok(match db {
-            Db::Sqlite(tx) => {
-                let arguments: SqliteArguments = Self::arguments(self.values)?;
-                let query = sqlx::query_with(self.sqlite, arguments);
-                query.execute(&mut **tx).await?.rows_affected()
-            }
-            Db::Postgres { tx, .. } => {
-                let arguments: PgArguments = Self::arguments(self.values)?;
-                let query = sqlx::query_with(self.postgres, arguments);
-                query.execute(&mut **tx).await?.rows_affected()
-            }
+    pub fn execute(self, db: &mut Db) -> Answer<'_, u64> {
+        Box::pin(async move {
+            Ok(match db {
+                Db::Sqlite(tx) => {
+                    let arguments: SqliteArguments = Self::arguments(self.values)?;
+                    let query = sqlx::query_with(self.sqlite, arguments);
+                    query.execute(&mut **tx).await?.rows_affected()
+                }
+                Db::Postgres { tx, .. } => {
+                    let arguments: PgArguments = Self::arguments(self.values)?;
+                    let query = sqlx::query_with(self.postgres, arguments);
+                    query.execute(&mut **tx).await?.rows_affected()
+                }
+            })
+        })
+    }
+
+    /// All rows, as the engine gives them.
+    fn rows(self, db: &mut Db) -> Answer<'_, Rows> {
+        Box::pin(async move {
+            Ok(match db {
+                Db::Sqlite(tx) => {
+                    let arguments: SqliteArguments = Self::arguments(self.values)?;
+                    let query = sqlx::query_with(self.sqlite, arguments);
+                    Rows::Sqlite(query.fetch_all(&mut **tx).await?)
+                }
+                Db::Postgres { tx, .. } => {
+                    let arguments: PgArguments = Self::arguments(self.values)?;
+                    let query = sqlx::query_with(self.postgres, arguments);
+                    Rows::Postgres(query.fetch_all(&mut **tx).await?)
+                }
+            })
         })
     }
 
@@ -145,16 +205,23 @@ impl Statement {
     /// # Errors
     /// When the database fails.
     pub async fn fetch_all<T: Row>(self, db: &mut Db) -> Result<Vec<T>, StoreError> {
-        Ok(match db {
-            Db::Sqlite(tx) => {
-                let arguments: SqliteArguments = Self::arguments(self.values)?;
-                sqlx::query_as_with(self.sqlite, arguments).fetch_all(&mut **tx).await?
-            }
-            Db::Postgres { tx, .. } => {
-                let arguments: PgArguments = Self::arguments(self.values)?;
-                sqlx::query_as_with(self.postgres, arguments).fetch_all(&mut **tx).await?
-            }
-        })
+        self.rows(db).await?.read()
+    }
+
+    /// All rows of a statement that is `packed!`: from SQLite they come as one text, for there to hand
+    /// over a value costs more than the value. So they are to be few: those of a batch.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn fetch_packed<T: Row + DeserializeOwned>(
+        self,
+        db: &mut Db,
+    ) -> Result<Vec<T>, StoreError> {
+        if let Db::Postgres { .. } = db {
+            return self.fetch_all(db).await;
+        }
+        let (text,): (String,) = self.fetch_one(db).await?;
+        serde_json::from_str(&text).map_err(|error| StoreError::Foreign(error.to_string()))
     }
 
     /// The first row, if there is one.

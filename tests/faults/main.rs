@@ -19,5 +19,6 @@ mod disorder;
 mod killed;
 mod network;
 mod postgres;
+mod several;
 mod simulated;
 mod storage;

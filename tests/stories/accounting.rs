@@ -41,7 +41,7 @@ fn ledger(installation: &Installation, more: &[&str]) -> Ran {
 }
 
 /// Plays a night with everything in it; how many messages were accepted, repeated and rejected.
-async fn play(installation: &Installation) -> (usize, usize, usize) {
+pub(super) async fn play(installation: &Installation) -> (usize, usize, usize) {
     let error = format!("{},error,", text(ago(700 * 60)));
     installation.import("clients", CLIENTS, &["default,c-1,51.5,0.3,100".to_owned()]);
     installation.import(
@@ -146,8 +146,8 @@ async fn every_message_is_accounted_for_and_tampering_is_found(engine: Engine) {
     assert_eq!(installation.run(["ledger", "--contract", "default"]).status, Some(2));
 }
 
-/// A database of before the ledger is brought up to date. Whose the rejected messages were is not known
-/// of it.
+/// Who only reads leaves the tables of an older daemon alone. A database of before the ledger is brought
+/// up to date; whose the rejected messages were is not known of it.
 async fn of_before_the_ledger(
     installation: &Installation,
     accepted: usize,
@@ -160,6 +160,11 @@ async fn of_before_the_ledger(
              DROP INDEX event_effective; DELETE FROM _sqlx_migrations WHERE version = 3",
         )
         .await;
+    for _ in 0..2 {
+        ledger(installation, &[]).failed(2, &["of version 2", "run `nightrun migrate`"]);
+    }
+    let migrated = installation.run(["migrate"]).succeeded();
+    assert!(migrated.contains("from version 2 to version "), "{migrated}");
     let account = ledger(installation, &[]).succeeded();
     let known = accepted + duplicate;
     let agrees = [

@@ -1,12 +1,15 @@
 //! Whether the daemon works, as operators and systemd see it (R25): it hears the broker, and commits.
 
 use std::os::unix::net::UnixDatagram;
+use std::sync::Arc;
 
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
 
 use crate::support::Mosquitto;
 use crate::support::daemon::{Installation, PATIENCE};
+use crate::support::engine::Database;
+use crate::support::postgres::{Postgres, Stop};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_without_its_broker_is_alive_and_not_ready() {
@@ -40,6 +43,20 @@ async fn a_daemon_that_cannot_commit_is_not_ready() {
     let not = installation.until_ready_is(503).await;
     assert_eq!(not["checks"], json!({"hears_broker": true, "commits": false}));
     sqlx::query("ROLLBACK").execute(&mut other).await.expect("free");
+    installation.until_ready_is(200).await;
+    daemon.terminate().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_whose_postgres_is_away_is_not_ready() {
+    let server = Arc::new(Postgres::start(&[]));
+    let installation = Installation::embedded().with_database(Database::at(&server));
+    let daemon = installation.start().await;
+    installation.until_ready_is(200).await;
+    server.stop(Stop::Fast);
+    let not = installation.until_ready_is(503).await;
+    assert_eq!(not["checks"], json!({"hears_broker": true, "commits": false}));
+    server.start_again();
     installation.until_ready_is(200).await;
     daemon.terminate().await;
 }

@@ -284,7 +284,7 @@ async fn a_long_import_does_not_keep_phones_waiting(engine: Engine) {
     let mut import = installation.command(arguments);
     let import = std::thread::spawn(move || Ran::from(import.output().expect("it ends")));
 
-    let mut told = pin!(timeout(PATIENCE, alerts.until("V-tonight", "missed", "open")));
+    let mut told = pin!(timeout(PATIENCE * 4, alerts.until("V-tonight", "missed", "open")));
     let mut longest = TimeDelta::zero();
     for number in 0.. {
         let event = check_in(&json!({"client_ref": format!("client-{}", number % 200)}));

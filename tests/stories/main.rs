@@ -5,6 +5,7 @@
 mod support;
 
 mod accounting;
+mod copying;
 mod health;
 mod history;
 mod importing;

@@ -158,9 +158,9 @@ async fn nonsense_is_answered_kept_and_counted(installation: &Installation) {
             assert_eq!(receipt["payload_sha256"].is_null(), known, "{what}: {receipt}");
         }
     }
-    let kept = installation.texts("SELECT code || ' ' || sum(times) FROM rejected GROUP BY code");
+    let kept = "SELECT code || ' ' || sum(times) FROM rejected GROUP BY code ORDER BY code";
     let expected: Vec<_> = codes.iter().map(|(code, times)| format!("{code} {times}")).collect();
-    assert_eq!(kept.await, expected);
+    assert_eq!(installation.texts(kept).await, expected);
     assert_eq!(installation.number("SELECT count(*) FROM rejected WHERE times <> 2").await, 0);
     let whole =
         "SELECT count(*) FROM rejected WHERE code = 'too_large' AND length(payload) >= 8192";
@@ -207,12 +207,13 @@ async fn junk_is_answered_kept_and_counted(installation: &Installation) {
     daemon.terminate().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_junk_messages_through_mosquitto() {
-    junk_is_answered_kept_and_counted(&Installation::at(&Mosquitto::start(&[]))).await;
+// One phone's messages are one batch only behind another broker.
+on_both_engines!(ten_thousand_junk_messages_through_mosquitto);
+async fn ten_thousand_junk_messages_through_mosquitto(engine: Engine) {
+    junk_is_answered_kept_and_counted(&Installation::at(&Mosquitto::start(&[])).on(engine)).await;
 }
 
-on_both_engines!(ten_thousand_junk_messages_through_the_embedded_broker);
-async fn ten_thousand_junk_messages_through_the_embedded_broker(engine: Engine) {
-    junk_is_answered_kept_and_counted(&Installation::embedded().on(engine)).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_junk_messages_through_the_embedded_broker() {
+    junk_is_answered_kept_and_counted(&Installation::embedded()).await;
 }

@@ -118,8 +118,12 @@ async fn the_daemon_has(installation: &Installation, ids: &BTreeSet<String>) {
     let stored = installation.texts("SELECT event_id FROM event").await;
     assert_eq!(stored.len(), ids.len());
     assert_eq!(stored.into_iter().collect::<BTreeSet<_>>(), *ids);
-    let numbers = "SELECT count(DISTINCT json_extract(payload, '$.seq')) FROM event";
-    assert_eq!(installation.number(numbers).await, i64::try_from(ids.len()).expect("small"));
+    let number = |payload: &String| -> Option<u64> {
+        serde_json::from_str::<Value>(payload).expect("JSON")["seq"].as_u64()
+    };
+    let payloads = installation.texts("SELECT payload FROM event").await;
+    let numbers: BTreeSet<Option<u64>> = payloads.iter().map(number).collect();
+    assert_eq!(numbers.len(), ids.len());
     let gaps = "SELECT count(*) FROM alert WHERE kind = 'sequence_gap'";
     assert_eq!(installation.number(gaps).await, 0);
 }

@@ -10,7 +10,8 @@ use std::process::Stdio;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 
-use crate::support::daemon::{Installation, Ran};
+use crate::support::daemon::{Installation, Ran, quiet_port};
+use crate::support::postgres::Postgres;
 
 #[test]
 fn a_port_that_is_in_use() {
@@ -147,6 +148,37 @@ async fn a_database_of_another_program() {
         .await
         .expect("a number");
     assert_eq!(tables, 1, "nothing was added to it");
+}
+
+#[test]
+fn a_postgres_that_cannot_be_used() {
+    let server = Postgres::shared();
+    let installation = Installation::embedded();
+    let nobody = quiet_port();
+    let (here, others) = (server.database(), server.database());
+    server.sql(&others, "CREATE TABLE photograph (taken_at BIGINT)");
+    server.sql(&here, "CREATE ROLE guest LOGIN");
+    let url = |user: &str, port: u16, name: &str| {
+        format!("postgres://{user}:secret@127.0.0.1:{port}/{name}")
+    };
+    let ledger = ["ledger", "--night", "2019-02-04"];
+    let cases: [(String, &[&str]); 5] = [
+        (url("nightrun", nobody, &here), &["cannot open the database", "see that it runs"]),
+        (url("nightrun", server.port, "nowhere"), &["nowhere", "make the database first"]),
+        (url("stranger", server.port, &here), &["stranger", "see database.url"]),
+        (url("guest", server.port, &here), &["permission denied", "must own the tables"]),
+        (url("nightrun", server.port, &others), &[&others, "another program's"]),
+    ];
+    for (url, says) in cases {
+        installation.configure(&url);
+        for (arguments, status) in [(&["serve"][..], 1), (&ledger, 2)] {
+            let ran = installation.run(arguments);
+            ran.failed(status, says);
+            assert!(!ran.err.contains("secret"), "{}", ran.err);
+        }
+    }
+    let tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'";
+    assert_eq!(server.sql(&others, tables), "photograph\n", "nothing was added to it");
 }
 
 #[test]

@@ -60,9 +60,9 @@ async fn what_was_taken_does_not_come_again_through_mosquitto(engine: Engine) {
     daemon.terminate().await;
 }
 
-on_both_engines!(what_was_acknowledged_is_what_is_kept_through_the_embedded_broker);
-async fn what_was_acknowledged_is_what_is_kept_through_the_embedded_broker(engine: Engine) {
-    let installation = Installation::embedded().on(engine);
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_is_what_is_kept_through_the_embedded_broker() {
+    let installation = Installation::embedded();
     let daemon = installation.start().await;
     let mut phone = installation.sender().await;
     let at = ago(300);

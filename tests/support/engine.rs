@@ -63,7 +63,7 @@ impl Database {
 
     /// An empty one in this cluster.
     pub fn at(server: &Arc<Postgres>) -> Self {
-        Self::Postgres { server: Arc::clone(server), name: server.database("") }
+        Self::Postgres { server: Arc::clone(server), name: server.database() }
     }
 
     /// The address that the daemon is given.
@@ -148,9 +148,7 @@ impl Database {
         match self {
             Self::Sqlite(path) => Kept::Bytes(std::fs::read(path).expect("the database")),
             Self::Postgres { server, name } => {
-                let copy = format!("{name}_kept");
-                server.sql("postgres", &format!("CREATE DATABASE {copy} TEMPLATE {name}"));
-                Kept::Copy(copy)
+                Kept::Copy(server.database_with(&format!("TEMPLATE {name}")))
             }
         }
     }
@@ -162,8 +160,7 @@ impl Database {
                 std::fs::write(path, bytes).expect("the database");
             }
             (Self::Postgres { server, name }, Kept::Copy(copy)) => {
-                server.sql("postgres", &format!("DROP DATABASE {name}"));
-                server.sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE {copy}"));
+                server.replace(name, copy);
             }
             _ => unreachable!("it is of another engine"),
         }

@@ -8,6 +8,7 @@ pub mod engine;
 pub mod people;
 pub mod postgres;
 pub mod proxy;
+pub mod session;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -167,7 +168,7 @@ pub async fn next_message(inbound: &mut mpsc::Receiver<Inbound>) -> Message {
     loop {
         match within("a message", inbound.recv()).await.expect("the session runs") {
             Inbound::Message(message) => return message,
-            Inbound::Connected { .. } | Inbound::CaughtUp { .. } | Inbound::Lost => {}
+            Inbound::Connected { .. } | Inbound::CaughtUp { .. } | Inbound::Lost { .. } => {}
         }
     }
 }
@@ -179,7 +180,7 @@ pub async fn until_caught_up(inbound: &mut mpsc::Receiver<Inbound>) -> Vec<Messa
         match within("the backlog's end", inbound.recv()).await.expect("the session runs") {
             Inbound::Message(message) => messages.push(message),
             Inbound::CaughtUp { .. } => return messages,
-            Inbound::Connected { .. } | Inbound::Lost => {}
+            Inbound::Connected { .. } | Inbound::Lost { .. } => {}
         }
     }
 }

@@ -93,17 +93,24 @@ impl Postgres {
         panic!("PostgreSQL does not start: {}", this.log());
     }
 
-    /// Makes an empty database, with these options as well; its name. It sorts as people do, so that whoever relies on
-    /// the order of bytes has to say so.
-    pub fn database(&self, options: &str) -> String {
+    /// Makes an empty database; its name. It sorts as people do, so that whoever relies on the order
+    /// of bytes has to say so.
+    pub fn database(&self) -> String {
+        self.database_with("TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-GB'")
+    }
+
+    /// Makes a database with these options; its name.
+    pub fn database_with(&self, options: &str) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("night_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let made = format!(
-            "CREATE DATABASE {name} OWNER {OWNER} TEMPLATE template0 \
-             LOCALE_PROVIDER icu ICU_LOCALE 'en-GB' {options}"
-        );
-        self.sql(ADMIN, &made);
+        self.sql(ADMIN, &format!("CREATE DATABASE {name} OWNER {OWNER} {options}"));
         name
+    }
+
+    /// Makes a database what another one is. Nobody may use either.
+    pub fn replace(&self, database: &str, by: &str) {
+        self.sql(ADMIN, &format!("DROP DATABASE {database}"));
+        self.sql(ADMIN, &format!("CREATE DATABASE {database} OWNER {OWNER} TEMPLATE {by}"));
     }
 
     /// Makes a folder among its files.

@@ -1,6 +1,7 @@
 //! A wire that a test can cut, slow down, or lose packets on: a TCP proxy.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -26,8 +27,8 @@ pub enum Wire {
     Vanishing,
     /// Resets every connection, and each new one.
     Cut,
-    /// Hands on until the near end has said something that ends so. The far end hears that as well;
-    /// its answer comes to nobody, and the connection is reset.
+    /// Hands on until a near end has said something that ends so. The far end hears that as well; its
+    /// answer comes to nobody, and the wire is cut.
     CutAfter(&'static [u8]),
 }
 
@@ -37,7 +38,7 @@ const CHUNK: usize = 4_096;
 /// A wire to a port of this machine. Dropping it resets what goes through it.
 pub struct Proxy {
     pub port: u16,
-    wire: watch::Sender<Wire>,
+    wire: Arc<watch::Sender<Wire>>,
     task: JoinHandle<()>,
 }
 
@@ -46,11 +47,12 @@ impl Proxy {
     pub async fn to(port: u16) -> Self {
         let own = quiet_port();
         let listener = TcpListener::bind(("127.0.0.1", own)).await.expect("a port");
-        let (wire, seen) = watch::channel(Wire::Whole);
+        let wire = Arc::new(watch::Sender::new(Wire::Whole));
+        let seen = Arc::clone(&wire);
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((phone, _)) = listener.accept().await {
-                connections.spawn(carry(phone, port, seen.clone()));
+                connections.spawn(carry(phone, port, Arc::clone(&seen)));
                 while connections.try_join_next().is_some() {}
             }
         });
@@ -69,7 +71,8 @@ impl Drop for Proxy {
 }
 
 /// One connection, from its beginning to its end.
-async fn carry(mut near: TcpStream, port: u16, wire: watch::Receiver<Wire>) {
+async fn carry(mut near: TcpStream, port: u16, sender: Arc<watch::Sender<Wire>>) {
+    let wire = sender.subscribe();
     // What is dropped from here on is reset, not closed.
     let _ = near.set_zero_linger();
     let carried = async {
@@ -84,7 +87,13 @@ async fn carry(mut near: TcpStream, port: u16, wire: watch::Receiver<Wire>) {
             }
             true
         };
-        let answers = |_: &[u8]| !was_last.load(Relaxed);
+        let answers = |_: &[u8]| {
+            let cut = was_last.load(Relaxed);
+            if cut {
+                sender.send_replace(Wire::Cut);
+            }
+            !cut
+        };
         // Either end's end is the other's, unless the wire has lost it.
         tokio::select! {
             _ = pump(near_reads, far_writes, wire.clone(), asks) => {}

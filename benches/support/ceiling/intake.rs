@@ -15,7 +15,7 @@ use rumqttc::{AckMode, AsyncClient, Event, MqttOptions, Packet, QoS, SubscribeRe
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
-use super::{AHEAD_MAX, Arrived, connected};
+use super::{AHEAD_MAX, Arrived, connected, without_delay};
 
 const FILTER: &str = "nightrun/v1/+/carer/+/event";
 
@@ -90,6 +90,7 @@ pub async fn session(port: u16, events: mpsc::Sender<Arrived>) -> anyhow::Result
     options.set_receive_maximum(Some(AHEAD_MAX));
     options.set_ack_mode(AckMode::Manual);
     options.set_max_packet_size(Some(1024 * 1024));
+    options.set_network_options(without_delay());
     // Unbounded in form only: it holds acknowledgements, of no more than the broker sends ahead.
     let (client, mut eventloop) = AsyncClient::builder(options).unbounded().try_build()?;
     connected(&mut eventloop).await?;

@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use rumqttc::{AsyncClient, EventLoop, MqttOptions, PublishOptions};
+use rumqttc::{AsyncClient, EventLoop, MqttOptions, NetworkOptions, PublishOptions};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
@@ -173,11 +173,19 @@ async fn write(
 async fn publisher(port: u16) -> anyhow::Result<AsyncClient> {
     let mut options = MqttOptions::new("ceiling-publish", ("127.0.0.1", port));
     options.set_outgoing_inflight_upper_limit(IN_FLIGHT_MAX);
+    options.set_network_options(without_delay());
     // Unbounded in form only: phones send no more than a few events ahead of their receipts.
     let (client, mut eventloop) = AsyncClient::builder(options).unbounded().try_build()?;
     connected(&mut eventloop).await?;
     tokio::spawn(async move { while eventloop.poll().await.is_ok() {} });
     Ok(client)
+}
+
+/// Small packets go out at once.
+pub(super) fn without_delay() -> NetworkOptions {
+    let mut options = NetworkOptions::new();
+    options.set_tcp_nodelay(true);
+    options
 }
 
 /// Waits for the CONNACK.

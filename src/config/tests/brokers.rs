@@ -91,6 +91,37 @@ fn brokers() {
     ]);
 }
 
+#[test]
+fn groups_that_share() {
+    let database = ("NIGHTRUN__DATABASE__URL", "postgres://me@h/n");
+    let group = |name| ("NIGHTRUN__BROKER__SHARED_GROUP", name);
+    let settings = good("", &[database, ELSEWHERE, group("a_B-9")]);
+    assert_eq!(settings.broker.shared_group.as_deref(), Some("a_B-9"));
+    let shown = explain(&settings);
+    assert!(shown.contains("shares what phones and units say") && !shown.contains("a_B-9"));
+    assert_eq!(good("", &[database, ELSEWHERE]).broker.shared_group, None);
+    let key = "environment: NIGHTRUN__BROKER__SHARED_GROUP";
+    let letters = "a group is called by 1 to 64 letters, digits, _ and -";
+    let too_long = "a".repeat(65);
+    for name in ["", "a/b", "a+", "a#", "ü", &too_long] {
+        let said = mistakes("", &[database, ELSEWHERE, group(name)]);
+        assert_eq!(said, [format!("{key}: {letters}")], "{name}");
+    }
+    assert_eq!(
+        mistakes("", &[group("g")]),
+        [
+            format!(
+                "{key}: only daemons at one broker elsewhere share: leave this out, or name that \
+                 broker in broker.url"
+            ),
+            format!(
+                "{key}: a SQLite file has one daemon: leave this out, or name a PostgreSQL \
+                 database in database.url"
+            ),
+        ]
+    );
+}
+
 const ELSEWHERE: (&str, &str) = ("NIGHTRUN__BROKER__URL", "mqtt://h");
 
 #[test]
