@@ -194,7 +194,7 @@ async fn run(
     let played = phones.play(&Arc::new(Progress::default())).await?;
     let mut usage = process.usage()?;
     usage.cpu -= before.cpu;
-    let own_cpu = own_usage()?.cpu - own_before.cpu;
+    let own_cpu = own_usage()?.cpu.saturating_sub(own_before.cpu);
     let stored = rig.database.number(ceiling::ROWS).await? - archived;
     // Nothing may be lost, and nothing be there twice.
     let (events, answered) = (i64::from(night.events()), i64::try_from(played.events)?);

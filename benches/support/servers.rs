@@ -13,7 +13,7 @@ use anyhow::{Context, bail, ensure};
 use super::process::Process;
 
 /// The longest that a server may take to start.
-pub const START_WITHIN: Duration = Duration::from_secs(60);
+pub const START_WITHIN: Duration = Duration::from_mins(1);
 
 /// A port that nobody listens on.
 pub fn free_port() -> anyhow::Result<u16> {

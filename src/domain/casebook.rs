@@ -208,10 +208,11 @@ impl Casebook {
             let case = self.events.get(&event).and_then(|kept| kept.case);
             (case, self.corrections_of_unplanned.entry(event).or_default())
         } else {
-            let night = |visit: &Arc<PlannedVisit>| self.contract.night_of(visit.start);
-            let key = |visit: &Arc<PlannedVisit>| (visit.client_ref.clone(), night(visit));
-            let case =
-                self.visits.get(&about).and_then(|visit| self.index.get(&key(visit)).copied());
+            let key = self
+                .visits
+                .get(&about)
+                .map(|visit| (visit.client_ref.clone(), self.contract.night_of(visit.start)));
+            let case = key.and_then(|key| self.index.get(&key).copied());
             (case, self.corrections.entry(about).or_default())
         };
         corrections.push(correction);
