@@ -54,7 +54,7 @@ struct Arguments {
 /// From the planned start to the first alert, in the default policy.
 const TOLERANCE: TimeDelta = TimeDelta::minutes(15);
 /// The longest that the alerts are waited for once they are due.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();

@@ -40,7 +40,7 @@ struct Arguments {
 }
 
 /// A phone hears nothing for as long as the daemon is away.
-const PATIENCE: Duration = Duration::from_secs(1_800);
+const PATIENCE: Duration = Duration::from_mins(30);
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();

@@ -126,9 +126,9 @@ async fn import(arguments: &Arguments, engine: Engine) -> anyhow::Result<String>
     let during = |span: [Duration; 2]| percentiles(&played, |at| span[0] <= at && at < span[1]);
     Ok(format!(
         "{engine:<9} {:>8.1} {:>8.1} {:>10.1}    {}    {}    {}",
-        (imported - from).as_secs_f64(),
+        imported.saturating_sub(from).as_secs_f64(),
         megabytes(peak),
-        (applied - imported).as_secs_f64(),
+        applied.saturating_sub(imported).as_secs_f64(),
         percentiles(&played, |at| at < from || at >= applied),
         during([from, imported]),
         during([imported, applied]),

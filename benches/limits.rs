@@ -140,7 +140,7 @@ async fn mosquitto(
     let played = phones.play(&Arc::new(Progress::default())).await?;
     ensure!(played.latencies.len() == events, "events without a PUBACK");
     let read_in = match reads {
-        Some(reads) => timeout(Duration::from_secs(60), reads)
+        Some(reads) => timeout(Duration::from_mins(1), reads)
             .await
             .context("events are not delivered")???,
         None => Duration::ZERO,

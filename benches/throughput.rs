@@ -16,7 +16,7 @@ use support::daemon::Installation;
 use support::database::Engine;
 use support::load::{Phones, Played, Progress, Rules};
 use support::night::{Layout, Night};
-use support::process::{Process, Usage};
+use support::process::{Process, Usage, usage};
 use support::report::{Common, Report, megabytes, millis, percentile};
 use support::rig::{Rig, Way};
 
@@ -161,8 +161,8 @@ async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
 struct Run {
     played: Played,
     usage: Usage,
-    /// Of the load generator.
-    own_cpu: Duration,
+    /// Seconds on processors: of the program, of the servers, of the load generator.
+    cpu: [f64; 3],
 }
 
 async fn run(
@@ -190,11 +190,14 @@ async fn run(
         ..Rules::default()
     };
     let phones = Phones::connect(night.scripts(arguments.phones), rules).await?;
-    let (before, own_before) = (process.usage()?, own_usage()?);
+    let cpu = || -> anyhow::Result<[Duration; 3]> {
+        Ok([process.usage()?.cpu, rig.servers_cpu()?, usage(std::process::id())?.cpu])
+    };
+    let before = cpu()?;
     let played = phones.play(&Arc::new(Progress::default())).await?;
-    let mut usage = process.usage()?;
-    usage.cpu -= before.cpu;
-    let own_cpu = own_usage()?.cpu - own_before.cpu;
+    let after = cpu()?;
+    let cpu = [0, 1, 2].map(|of| after[of].saturating_sub(before[of]).as_secs_f64());
+    let usage = process.usage()?;
     let stored = rig.database.number(ceiling::ROWS).await? - archived;
     // Nothing may be lost, and nothing be there twice.
     let (events, answered) = (i64::from(night.events()), i64::try_from(played.events)?);
@@ -207,11 +210,7 @@ async fn run(
         eprintln!("process {} holds; press Enter", process.id());
         std::io::stdin().read_line(&mut String::new())?;
     }
-    Ok(Run { played, usage, own_cpu })
-}
-
-fn own_usage() -> anyhow::Result<Usage> {
-    support::process::usage(std::process::id())
+    Ok(Run { played, usage, cpu })
 }
 
 /// Starts a program that has heard of the night whatever it wants to know.
@@ -250,7 +249,7 @@ impl Run {
         let at = |percent| millis(percentile(&latencies, percent));
         format!(
             "{mode:<6} {engine:<8} {way:<9} {program:<10} {rate:>11.0} {p50:>9.1} {p99:>9.1} \
-             {max:>9.1} {resident:>8.1} {peak:>8.1} {cpu:>6.1}/{own:<5.1}",
+             {max:>9.1} {resident:>8.1} {peak:>8.1} {own:>6.1}/{servers:.1}/{load:.1}",
             program = program.name(),
             rate = self.played.rate(),
             p50 = at(50),
@@ -258,8 +257,9 @@ impl Run {
             max = at(100),
             resident = megabytes(self.usage.resident),
             peak = megabytes(self.usage.peak),
-            cpu = self.usage.cpu.as_secs_f64(),
-            own = self.own_cpu.as_secs_f64(),
+            own = self.cpu[0],
+            servers = self.cpu[1],
+            load = self.cpu[2],
         )
     }
 }

@@ -26,8 +26,8 @@ const PUT_OFF_EVERY: Duration = Duration::from_secs(10);
 /// The pause after the database has failed.
 const FAILED_FOR: Duration = Duration::from_secs(1);
 
-/// Hands on the messages of a slot, alerts `alerts_after` the start, until `shutdown` is true and nothing is left
-/// to hand on, or the publisher has gone.
+/// Hands on the messages of a slot, alerts before receipts and `alerts_after` the start, until `shutdown`
+/// is true and nothing is left to hand on, or the publisher has gone.
 pub async fn run(
     store: Store,
     shared: Arc<Outbox>,
@@ -36,15 +36,17 @@ pub async fn run(
     alerts_after: Duration,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let mut after = 0;
+    let mut after = After::default();
     let alerts_from = Tick::now() + alerts_after;
     let mut alerts_wait = true;
     let mut from_start_at = alerts_from;
     loop {
         if Tick::now() >= from_start_at || shared.begins_again() {
-            (after, from_start_at) = (0, Tick::now() + PUT_OFF_EVERY);
+            (after, from_start_at) = (After::default(), Tick::now() + PUT_OFF_EVERY);
             alerts_wait = Tick::now() < alerts_from;
         }
+        // What is settled meanwhile is still among what is read.
+        let in_hand = shared.rows_in_hand();
         match take(&store, slot, &mut after).await {
             Ok(rows) if rows.is_empty() && *shutdown.borrow() => return,
             Ok(rows) if rows.is_empty() => {
@@ -59,7 +61,7 @@ pub async fn run(
                     if alerts_wait && row.kind == Kind::Alert {
                         continue;
                     }
-                    if !shared.hand_out(&row) {
+                    if in_hand.contains(&row.id) || !shared.hand_out(&row) {
                         continue;
                     }
                     for (place, (topic, payload)) in row.messages.into_iter().enumerate() {
@@ -83,15 +85,27 @@ pub async fn run(
     }
 }
 
+/// The rows that were handed on last.
+#[derive(Default)]
+struct After {
+    alert: i64,
+    receipt: i64,
+}
+
+/// The next rows. However many receipts wait, an alert does not wait for them.
 async fn take(
     store: &Store,
     slot: SlotNumber,
-    after: &mut i64,
+    after: &mut After,
 ) -> Result<Vec<outbox::ToPublish>, StoreError> {
     let mut tx = store.read().await?;
-    let rows = outbox::take(&mut tx, slot, *after, clock::now()).await?;
-    if let Some(last) = rows.last() {
-        *after = last.id;
+    let now = clock::now();
+    for (kind, after) in [(Kind::Alert, &mut after.alert), (Kind::Receipt, &mut after.receipt)] {
+        let rows = outbox::take(&mut tx, slot, kind, *after, now).await?;
+        if let Some(last) = rows.last() {
+            *after = last.id;
+            return Ok(rows);
+        }
     }
-    Ok(rows)
+    Ok(Vec::new())
 }

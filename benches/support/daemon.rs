@@ -22,7 +22,7 @@ pub fn nightrun() -> Command {
 }
 
 /// The longest that the daemon may take to be ready, or to draw the consequences of imports.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// One nightrun: a configuration for a rig.
 pub struct Installation {

@@ -22,7 +22,7 @@ use super::mqtt::{self, Packet};
 /// Filters of one SUBSCRIBE.
 const FILTERS_MAX: usize = 100;
 /// The longest that connecting and subscribing may take.
-const CONNECT_WITHIN: Duration = Duration::from_secs(60);
+const CONNECT_WITHIN: Duration = Duration::from_mins(1);
 /// What is read at once.
 const READ_BYTES: usize = 16 * 1024;
 
@@ -96,7 +96,7 @@ impl Default for Rules {
             pace: None,
             repeated_percent: 0,
             receipts: true,
-            patience: Duration::from_secs(60),
+            patience: Duration::from_mins(1),
         }
     }
 }

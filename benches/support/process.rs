@@ -110,11 +110,34 @@ pub fn usage(pid: u32) -> anyhow::Result<Usage> {
     })
 }
 
-fn cpu(pid: u32) -> anyhow::Result<Duration> {
+/// What follows the name of a process in its `stat` file: its state, its parent, and so on.
+fn stat(pid: u32) -> anyhow::Result<Vec<u64>> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name is in parentheses and may hold anything; user and system time are behind it.
+    // The name is in parentheses and may hold anything.
     let (_, rest) = stat.rsplit_once(')').context("no name in a stat file")?;
-    let ticks = rest.split_ascii_whitespace().skip(11).take(2).map(str::parse::<u64>);
-    let ticks: u64 = ticks.collect::<Result<Vec<_>, _>>()?.iter().sum();
-    Ok(Duration::from_millis(ticks * 1_000 / TICKS))
+    Ok(rest.split_ascii_whitespace().map(|field| field.parse().unwrap_or(0)).collect())
+}
+
+fn ticks(fields: &[u64]) -> Duration {
+    Duration::from_millis(fields.iter().sum::<u64>() * 1_000 / TICKS)
+}
+
+fn cpu(pid: u32) -> anyhow::Result<Duration> {
+    let stat = stat(pid)?;
+    Ok(ticks(stat.get(11..13).unwrap_or_default()))
+}
+
+/// The time on processors of this process and its children, also of those that have ended.
+pub fn cpu_of_family(pid: u32) -> anyhow::Result<Duration> {
+    let own = stat(pid)?;
+    let mut all = ticks(own.get(11..15).unwrap_or_default());
+    for entry in fs::read_dir("/proc")? {
+        let Ok(child) = entry?.file_name().to_string_lossy().parse() else { continue };
+        // It may have ended meanwhile.
+        let Ok(stat) = stat(child) else { continue };
+        if stat.get(1) == Some(&u64::from(pid)) {
+            all += ticks(stat.get(11..13).unwrap_or_default());
+        }
+    }
+    Ok(all)
 }

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::database::{Database, Engine};
+use super::process::cpu_of_family;
 use super::servers::{Mosquitto, free_port};
 
 /// Through which broker events come.
@@ -49,6 +51,14 @@ impl Rig {
             }
         };
         Ok(Self { engine, database, mosquitto, port, folder })
+    }
+
+    /// The time on processors of the broker and the database, where they are processes of their own.
+    pub fn servers_cpu(&self) -> anyhow::Result<Duration> {
+        let broker = self.mosquitto.as_ref().map(|broker| &broker.process);
+        let database = self.database.server().map(|server| &server.process);
+        let servers = [broker, database].into_iter().flatten();
+        servers.map(|server| cpu_of_family(server.id())).sum()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -13,7 +13,7 @@ use anyhow::{Context, bail, ensure};
 use super::process::Process;
 
 /// The longest that a server may take to start.
-pub const START_WITHIN: Duration = Duration::from_secs(60);
+pub const START_WITHIN: Duration = Duration::from_mins(1);
 
 /// A port that nobody listens on.
 pub fn free_port() -> anyhow::Result<u16> {
@@ -52,7 +52,8 @@ impl Mosquitto {
         let config = format!(
             "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\nlog_dest file {folder}/mosquitto.log\n\
              persistence true\npersistence_location {folder}/\nautosave_interval 10\n\
-             max_queued_messages 0\nmax_inflight_messages 0\nmax_queued_bytes 0\nmessage_size_limit 1000000\n",
+             max_queued_messages 0\nmax_inflight_messages 0\nmax_queued_bytes 0\nset_tcp_nodelay true\n\
+             message_size_limit 1000000\n",
             folder = folder.display(),
         );
         let path = folder.join("mosquitto.conf");

@@ -87,6 +87,7 @@ CREATE TABLE event (
     UNIQUE (contract, event_id)
 );
 CREATE INDEX event_night ON event (contract, night, client_ref);
+CREATE INDEX event_effective ON event (contract, effective_at);
 CREATE INDEX event_carer ON event (contract, carer_ref, effective_at);
 CREATE INDEX event_names_visit ON event (contract, names_visit) WHERE names_visit IS NOT NULL;
 CREATE INDEX event_to_place_anew ON event (contract, night) WHERE placed_by <> 'client';

@@ -54,9 +54,6 @@ SELECT contract, kind, ref, complete_to, ahead, heard_at, lost_at, due_at FROM s
 DROP TABLE sender_by_row;
 CREATE INDEX sender_due ON sender (due_at) WHERE due_at IS NOT NULL;
 
--- Only the ledger asks for what happened when, whoever came; it reads the carers' index.
-DROP INDEX event_effective;
-
 -- In which cell of a grid a client's home is; -1: its fence is so wide that it may be near from afar.
 ALTER TABLE register_row ADD COLUMN cell BIGINT;
 

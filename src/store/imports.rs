@@ -98,10 +98,10 @@ pub struct ToApply {
 /// # Errors
 /// When the database fails.
 pub async fn to_apply(db: &mut Db) -> Result<Option<ToApply>, StoreError> {
-    Ok(sql("SELECT id, kind, applied_to FROM import \
+    sql("SELECT id, kind, applied_to FROM import \
          WHERE seq IS NOT NULL AND applied_at IS NULL ORDER BY seq LIMIT 1")
     .fetch_optional(db)
-    .await?)
+    .await
 }
 
 /// Records how far the consequences of an import have been drawn.

@@ -10,8 +10,8 @@ use crate::domain::instant::Instant;
 use crate::domain::words::words;
 use crate::mqtt::SlotNumber;
 
-/// Most rows that are taken from the outbox at once.
-pub const TAKE_MAX: i64 = 16;
+/// Most rows that are taken from the outbox at once: an alert waits for the receipts of so many.
+pub const TAKE_MAX: i64 = 2;
 
 words! {
     /// What the messages of a row are.
@@ -99,22 +99,24 @@ async fn insert(
     Ok(())
 }
 
-/// The next rows of a slot after `after` that may be published by `now`, the oldest first.
+/// The next rows of a slot and kind after `after` that may be published by `now`, the oldest first.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn take(
     db: &mut Db,
     slot: SlotNumber,
+    kind: Kind,
     after: i64,
     now: Instant,
 ) -> Result<Vec<ToPublish>, StoreError> {
     let found: Vec<OutboxRow> = sql("SELECT id, kind, messages, written_at, slot FROM outbox \
-         WHERE slot = $4 AND id > $1 AND not_before <= $2 ORDER BY id LIMIT $3")
+         WHERE slot = $4 AND kind = $5 AND id > $1 AND not_before <= $2 ORDER BY id LIMIT $3")
     .bind(after)
     .bind(now.timestamp_micros())
     .bind(TAKE_MAX)
     .bind(i64::from(slot))
+    .bind(kind.as_str())
     .fetch_all(db)
     .await?;
     found.into_iter().map(OutboxRow::read).collect()
@@ -205,7 +207,7 @@ mod tests {
         let ahead = clock::now();
         add(&mut tx, Kind::Alert, &[message("topic")], ahead).await.unwrap();
         let put_back = ahead - TimeDelta::hours(1);
-        assert_eq!(take(&mut tx, 0, 0, put_back).await.unwrap().len(), 1);
+        assert_eq!(take(&mut tx, 0, Kind::Alert, 0, put_back).await.unwrap().len(), 1);
     }
 
     #[tokio::test]
@@ -216,13 +218,13 @@ mod tests {
         let now = clock::now();
         let messages = ["a", "b", "c"].map(message);
         add(&mut tx, Kind::Receipt, &messages, now).await.unwrap();
-        let row = take(&mut tx, 0, 0, now).await.unwrap().remove(0);
+        let row = take(&mut tx, 0, Kind::Receipt, 0, now).await.unwrap().remove(0);
         assert_eq!((row.kind, row.messages.as_slice()), (Kind::Receipt, &messages[..]));
         let later = now + TimeDelta::seconds(30);
         assert!(put_off(&mut tx, (row.id, 1), later, now).await.unwrap());
         remove(&mut tx, &[row.id]).await.unwrap();
-        assert!(take(&mut tx, 0, 0, now).await.unwrap().is_empty(), "not yet");
-        let again = take(&mut tx, 0, 0, later).await.unwrap().remove(0);
+        assert!(take(&mut tx, 0, Kind::Receipt, 0, now).await.unwrap().is_empty(), "not yet");
+        let again = take(&mut tx, 0, Kind::Receipt, 0, later).await.unwrap().remove(0);
         assert_eq!((again.kind, again.messages), (Kind::Receipt, vec![message("b")]));
         let next_day = now + REFUSED_MAX;
         assert!(!put_off(&mut tx, (again.id, 0), next_day, next_day).await.unwrap());

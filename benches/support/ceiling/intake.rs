@@ -71,7 +71,7 @@ pub async fn embedded(port: u16, events: mpsc::Sender<Arrived>) -> anyhow::Resul
         .with_bind_address(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
         .with_max_clients(1_000)
         .with_max_packet_size(1024 * 1024)
-        .with_session_expiry(Duration::from_secs(24 * 60 * 60))
+        .with_session_expiry(Duration::from_hours(24))
         .with_sys_topics_enabled(false)
         .with_storage(storage)
         .with_auth(auth)
