@@ -17,8 +17,8 @@ pub const DEAD_AFTER: Duration = Duration::from_millis(900);
 /// Two looks that are further apart prove nothing about what was between: the observer was held up, or
 /// the database was.
 pub const LOOKS_APART_MAX: Duration = Duration::from_millis(500);
-/// Who has worked for less than this calls nobody dead: after the broker was away, the
-/// others get this long to come back.
+/// Who has worked for less than this calls nobody dead whom it has not seen alive since: after the
+/// broker was away, the others get this long to come back.
 pub const TRUSTED_AFTER: Duration = Duration::from_secs(3);
 
 /// A slot as the database has it.
@@ -174,6 +174,11 @@ impl Observer {
         }
     }
 
+    /// Whether whoever has it worked at any time since this daemon does.
+    fn was_alive_since(&self, seen: &Seen, works_for: Duration) -> bool {
+        seen.moved && self.looked_at.is_some_and(|now| now - seen.since <= works_for)
+    }
+
     /// What a daemon does that has no slot. Of the dead it leaves those of its fleet to those who hear
     /// the broker: whether anybody can hear it, it does not know yet. `adopted` are not for it to hear by.
     #[must_use]
@@ -237,7 +242,7 @@ impl Observer {
         let is_left = |seen: &&Seen| {
             let left = match self.life(seen) {
                 Life::Free => true,
-                Life::Dead => works_for >= TRUSTED_AFTER,
+                Life::Dead => works_for >= TRUSTED_AFTER || self.was_alive_since(seen, works_for),
                 Life::Alive | Life::Unsure => false,
             };
             let known = seen.slot.number == own || adopting.contains_key(&seen.slot.number);
@@ -334,11 +339,15 @@ mod tests {
     #[test]
     fn a_slot_whose_beat_stands_still_for_a_second_is_adopted() {
         let still = "1 me 5, 2 b 7";
+        let never_alive = observer("g", &[still, still, still, still, still]);
+        assert_eq!(upkeep(&never_alive, 2), adopts(None), "the broker may have come back just now");
+        assert_eq!(upkeep(&never_alive, 3), adopts(2));
         let mut observer = observer("g", &["1 me 5, 2 b 6", still, still, still, still]);
         assert_eq!(upkeep(&observer, 3), adopts(None), "it may still come");
         look(&mut observer, &[still]);
         assert_eq!(upkeep(&observer, 3), adopts(2));
-        assert_eq!(upkeep(&observer, 2), adopts(None), "the broker has only just come back");
+        assert_eq!(upkeep(&observer, 1), adopts(2), "it was alive a second ago");
+        assert_eq!(upkeep(&observer, 0), adopts(None), "that was before the broker was away");
         assert_eq!(observer.upkeep(1, None, &BTreeMap::new()), adopts(None), "who is deaf itself");
         let adopting = |slot, awaited| {
             observer.upkeep(1, Some(TRUSTED_AFTER), &BTreeMap::from([(slot, awaited)]))
