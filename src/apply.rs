@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::config::Contracts;
 use crate::domain::calendar::{Night, previous_day};
 use crate::domain::instant::Instant;
-use crate::domain::plan::PlannedVisit;
 use crate::domain::policy::Policy;
 use crate::domain::refs::{ContractId, VisitRef};
 use crate::placing::place_anew;
+use crate::store::applying::{LooseNight, Touched};
 use crate::store::cases::CaseKey;
 use crate::store::hold::Whole;
 use crate::store::imports::{self, ToApply};
-use crate::store::{Db, StoreError, cases, evidence, plan};
+use crate::store::{Db, StoreError, applying, cases, evidence};
 
 /// Most rows or events that are dealt with in one step.
 pub const STEP_MAX: i64 = 500;
@@ -41,50 +41,64 @@ pub async fn step(db: &mut Db, contracts: &Contracts, now: Instant) -> Result<bo
     Ok(true)
 }
 
-/// The earliest instant at which an alert about a visit of this row may be due.
-fn earliest_due(policy: &Policy, visit: &PlannedVisit) -> Instant {
+/// The earliest instant at which an alert about a visit may be due.
+fn earliest_due(policy: &Policy, touched: &Touched) -> Instant {
     let allowance = policy.tolerance.min(policy.time_specific_late);
-    let late = visit.start + allowance;
-    visit.cancellation.as_ref().map_or(late, |cancellation| late.min(cancellation.at))
+    let late = touched.start + allowance;
+    touched.cancelled_at.map_or(late, |cancelled_at| late.min(cancelled_at))
 }
 
+/// Visits: events that may belong to them are placed anew first, so that none of their nights is looked
+/// at without its events.
 async fn visits(
     db: &mut Db,
     contracts: &Contracts,
     import: &ToApply,
     now: Instant,
 ) -> Result<(), StoreError> {
-    let rows = imports::visits(db, import.id, import.applied_to, STEP_MAX).await?;
-    let Some((last, ..)) = rows.last() else {
+    let touched = applying::touched(db, import.id, import.applied_to, STEP_MAX).await?;
+    let Some(last) = touched.iter().map(|touched| touched.row).max() else {
+        applying::forget_nights(db, import.id).await?;
         return imports::applied(db, import.id, import.applied_to, Some(now)).await;
     };
-    let last = *last;
-    let refs: BTreeSet<(ContractId, VisitRef)> =
-        rows.into_iter().map(|(_, contract, visit)| (contract, visit)).collect();
-    let mut due: BTreeMap<CaseKey, Instant> = BTreeMap::new();
-    let mut nights: BTreeSet<(ContractId, Night)> = BTreeSet::new();
-    for ((contract, _), versions) in plan::of_refs(db, &refs).await? {
-        let policies = contracts.get(&contract);
-        // The night that a visit has left is looked at as well.
-        for version in &versions {
-            let client = version.visit.client_ref.clone();
-            let key = CaseKey { contract: contract.clone(), night: version.night, client };
-            // Of a contract that the configuration does not have yet they wait for it.
-            let at = policies.map_or(now, |contract| {
-                earliest_due(contract.policy(version.night), &version.visit)
-            });
-            let first = due.entry(key).or_insert(at);
-            *first = at.min(*first);
-            nights.insert((contract.clone(), version.night));
-        }
+    let nights = touched.iter().map(|touched| (touched.contract.clone(), touched.night)).collect();
+    if let Some(night) = applying::loose_night(db, import.id, &nights).await? {
+        return loosely_placed(db, contracts, import, &night, now).await;
     }
-    let mut to_place = evidence::loosely_placed(db, &nights).await?;
-    to_place.extend(evidence::naming(db, &refs).await?);
-    to_place.sort_by_key(|recorded| recorded.id);
-    to_place.dedup_by_key(|recorded| recorded.id);
-    due.extend(place_anew(db, contracts, to_place, now).await?);
+    let mut due: BTreeMap<CaseKey, Instant> = BTreeMap::new();
+    let mut refs: BTreeSet<(ContractId, VisitRef)> = BTreeSet::new();
+    // The night that a visit has left is looked at as well.
+    for touched in touched {
+        // Of a contract that the configuration does not have yet they wait for it.
+        let at = contracts
+            .get(&touched.contract)
+            .map_or(now, |contract| earliest_due(contract.policy(touched.night), &touched));
+        let Touched { contract, visit_ref, night, client, .. } = touched;
+        refs.insert((contract.clone(), visit_ref));
+        let first = due.entry(CaseKey { contract, night, client }).or_insert(at);
+        *first = at.min(*first);
+    }
+    let naming = evidence::naming(db, &refs).await?;
+    due.extend(place_anew(db, contracts, naming, now).await?);
     cases::arm(db, &due, now).await?;
     imports::applied(db, import.id, last, None).await
+}
+
+/// The events of a night that are unplaced or were placed by their position.
+async fn loosely_placed(
+    db: &mut Db,
+    contracts: &Contracts,
+    import: &ToApply,
+    night: &LooseNight,
+    now: Instant,
+) -> Result<(), StoreError> {
+    let events =
+        evidence::loosely_placed(db, &night.contract, night.night, night.placed_to, STEP_MAX)
+            .await?;
+    let last = events.last().map(|recorded| recorded.id);
+    let touched = place_anew(db, contracts, events, now).await?;
+    cases::arm(db, &touched, now).await?;
+    applying::placed(db, import.id, night, last).await
 }
 
 /// A register: first the nights of its clients, then, in order of receipt, all events from the

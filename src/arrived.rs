@@ -79,9 +79,8 @@ impl<'a> Arrived<'a> {
     }
 
     fn of_event(&mut self, event: &Event, received_at: Instant) -> &mut Page {
-        let first = Event { received_at, ..event.clone() };
-        let night = self.night_of(&first.contract, first.effective_at());
-        self.pages.entry((Some(first.contract), night)).or_default()
+        let night = self.night_of(&event.contract, event.effective_if(received_at));
+        self.pages.entry((Some(event.contract.clone()), night)).or_default()
     }
 
     fn night_of(&self, contract: &ContractId, at: Instant) -> Night {

@@ -20,6 +20,7 @@ use crate::domain::visit::Visit;
 use crate::domain::wording;
 use crate::sight::{Blindness, Deaf, PHONES_SILENT_FOR, Sights};
 use crate::store::alerts::{About, Said, StoredAlert, ToSave};
+use crate::store::outbox::Kind;
 use crate::store::{Db, StoreError, alerts, cases, daemons, outbox};
 use crate::wire::alert::{AlertMessage, State};
 
@@ -142,7 +143,7 @@ async fn save(
 ) -> Result<(), StoreError> {
     let about = About::Night(contract.id.clone(), night);
     alerts::save(db, &[ToSave { about, message, told: true, resolved_at }]).await?;
-    outbox::add(db, &[to_publish(message)], now).await
+    outbox::add(db, Kind::Alert, &[to_publish(message)], now).await
 }
 
 /// The visits of that night whose alerts are held back, in order of their planned start.

@@ -12,6 +12,7 @@ mod access;
 mod front;
 mod intake;
 mod known;
+pub mod outlet;
 mod reread;
 
 use std::io;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use mqtt5::broker::config::{
     AuthConfig, BrokerConfig, RateLimitConfig, StorageBackend, StorageConfig,
 };
+use mqtt5::broker::router::MessageRouter;
 use mqtt5::broker::{AuthProvider, BrokerShutdownHandle, MqttBroker};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
@@ -130,6 +132,7 @@ impl BrokerError {
 pub struct EmbeddedBroker {
     address: SocketAddr,
     intake: Arc<Intake>,
+    router: Arc<MessageRouter>,
     shutdown: BrokerShutdownHandle,
     task: JoinHandle<()>,
     /// What ends with the broker.
@@ -162,7 +165,8 @@ pub async fn start(
         .await
         .map_err(|error| BrokerError::Start(error.to_string()))?;
     let mut broker = broker.with_auth_provider(Arc::clone(&access) as Arc<dyn AuthProvider>);
-    intake.serves(broker.router());
+    let router = broker.router();
+    intake.serves(Arc::clone(&router));
     let address =
         broker.local_addr().ok_or_else(|| BrokerError::Start("it has no address".to_owned()))?;
     let certificate = tls.map(Certificate::read).transpose()?.map(Arc::new);
@@ -170,7 +174,7 @@ pub async fn start(
         Some(certificate) => Some(Front::bind(Arc::clone(certificate), address).await?),
         None => None,
     };
-    let reread = Reread { users_file, certificate, access, router: broker.router() };
+    let reread = Reread { users_file, certificate, access, router: Arc::clone(&router) };
     let shutdown = broker.shutdown_handle();
     let mut ready = broker.ready_receiver();
     let task = tokio::spawn(async move {
@@ -192,7 +196,7 @@ pub async fn start(
     }
     // An error means that the writer is gone, and the daemon about to stop.
     let _ = inbound.send(Inbound::CaughtUp { slot: 0, as_of: None }).await;
-    Ok(EmbeddedBroker { address, intake, shutdown, task, _beside: beside })
+    Ok(EmbeddedBroker { address, intake, router, shutdown, task, _beside: beside })
 }
 
 impl EmbeddedBroker {
@@ -200,6 +204,12 @@ impl EmbeddedBroker {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What takes its messages to those who have subscribed.
+    #[must_use]
+    pub fn router(&self) -> Arc<MessageRouter> {
+        Arc::clone(&self.router)
     }
 
     /// Hands nothing more to the writer, whose channel then ends; what was handed on is still

@@ -17,12 +17,13 @@ use crate::domain::event::{Event, EventKind};
 use crate::domain::instant::Instant;
 use crate::domain::place::whereabouts;
 use crate::domain::policy::Contract;
-use crate::domain::refs::{CarerRef, ClientRef, ContractId, VisitRef};
+use crate::domain::refs::{CarerRef, ClientRef, ContractId, EventId, VisitRef};
 use crate::domain::register::Registers;
-use crate::domain::visit::{ClientNight, PlanRow, Reconciled, Visit, reconcile};
+use crate::domain::visit::{ClientNight, PlanRow, Reconciled, UNPLANNED_LENGTH, Visit, reconcile};
 use crate::domain::wording;
 use crate::store::alerts::{About, StoredAlert, ToSave};
 use crate::store::cases::CaseKey;
+use crate::store::outbox::Kind;
 use crate::store::registers::{RegisterKind, Wanted};
 use crate::store::{Db, StoreError, alerts, cases, evidence, outbox, plan, registers};
 use crate::wire::alert::{AlertMessage, State};
@@ -42,6 +43,8 @@ pub struct Case {
     plan: Vec<PlanRow>,
     registers: Arc<Registers>,
     events: Vec<Arc<PlacedEvent>>,
+    /// The night with all these events, as it was reconciled last.
+    latest: Option<Reconciled>,
     alerts: Vec<StoredAlert>,
     /// When something is due next, as the database has it.
     pub due_at: Option<Instant>,
@@ -86,6 +89,7 @@ pub async fn load(
             plan: Vec::new(),
             registers: registers.get(&key.contract).cloned().unwrap_or_default(),
             events: Vec::new(),
+            latest: None,
             alerts: Vec::new(),
             due_at,
             changed: BTreeSet::new(),
@@ -124,7 +128,7 @@ pub async fn load(
 pub async fn seen(
     db: &mut Db,
     caseload: &Caseload,
-    events: &[&Event],
+    events: &[(CaseKey, &Event)],
     now: Instant,
 ) -> Result<Seen, StoreError> {
     let mut after: BTreeMap<(ContractId, CarerRef), Instant> = BTreeMap::new();
@@ -132,10 +136,18 @@ pub async fn seen(
         let since = after.entry((contract.clone(), carer.clone())).or_insert(at);
         *since = (*since).min(at);
     };
-    for event in events.iter().filter(|event| event.kind == EventKind::CheckIn) {
-        look_from(&event.contract, &event.carer_ref, event.effective_at());
+    let mut first: BTreeMap<&CaseKey, Instant> = BTreeMap::new();
+    for (key, event) in events {
+        let first = first.entry(key).or_insert(event.effective_at());
+        *first = (*first).min(event.effective_at());
     }
-    for case in caseload.values() {
+    for (key, event) in events.iter().filter(|(_, event)| event.kind == EventKind::CheckIn) {
+        let case = caseload.get(key);
+        if case.is_some_and(|case| case.may_be_overdue(first.get(key).copied(), now)) {
+            look_from(&event.contract, &event.carer_ref, event.effective_at());
+        }
+    }
+    for case in caseload.values().filter(|case| case.may_be_overdue(None, now)) {
         for visit in case.reconcile(now).visits {
             let allowed = case.contract.policy(visit.night).overdue_checkout;
             if now < visit.planned_end + allowed {
@@ -173,7 +185,7 @@ pub async fn save(db: &mut Db, caseload: &Caseload, now: Instant) -> Result<(), 
         messages.extend(case.messages.iter().cloned());
     }
     alerts::save(db, &changed).await?;
-    outbox::add(db, &messages, now).await?;
+    outbox::add(db, Kind::Alert, &messages, now).await?;
     cases::set_due(db, caseload.iter().map(|(key, case)| (key, case.due_at))).await
 }
 
@@ -181,12 +193,31 @@ impl Case {
     /// Adds an event that was placed here.
     pub fn add(&mut self, event: &Event, visit_ref: Option<VisitRef>) {
         let (client, night) = (&self.key.client, self.key.night);
+        self.latest = None;
         self.events.push(Arc::new(PlacedEvent {
             event: Arc::new(event.clone()),
             effective_at: event.effective_at(),
             visit_ref,
             whereabouts: whereabouts(&self.contract, event, client, night, &self.registers),
         }));
+    }
+
+    /// Whether a carer may be inside for too long at `now` (R21): whether there is any visit that should
+    /// have been over for so long. One that was not planned begins with an event, be it the first of
+    /// those that come, which is at `first`.
+    fn may_be_overdue(&self, first: Option<Instant>, now: Instant) -> bool {
+        let allowed = self.contract.policy(self.key.night).overdue_checkout;
+        let planned = self.plan.iter().map(|row| row.visit.end);
+        let began = self.events.iter().map(|event| event.effective_at).chain(first);
+        planned.chain(began.map(|at| at + UNPLANNED_LENGTH)).any(|end| now >= end + allowed)
+    }
+
+    /// The visit to which an event belongs. It depends on the events, and not on the instant.
+    pub fn visit_of(&mut self, event: EventId, now: Instant) -> Option<&Visit> {
+        if self.latest.is_none() {
+            self.latest = Some(self.reconcile(now));
+        }
+        self.latest.as_ref()?.visit_of(event)
     }
 
     /// The night as it is at `now`.
@@ -231,8 +262,8 @@ impl Case {
         (night, changes)
     }
 
-    /// Raises and ends alerts at `now`, and returns the night as it is then.
-    pub fn assess(&mut self, now: Instant, cause: Cause, sight: Sight, seen: &Seen) -> Reconciled {
+    /// Raises and ends alerts at `now`.
+    pub fn assess(&mut self, now: Instant, cause: Cause, sight: Sight, seen: &Seen) {
         let (night, changes) = self.changes(now, cause, sight, seen);
         for change in changes {
             self.apply(change, &night, now);
@@ -246,7 +277,7 @@ impl Case {
             // What is held back because another daemon may know better is due when it is.
             _ => next_deadline(&self.contract, &night, sight.knows_up_to(now).unwrap_or(now)),
         };
-        night
+        self.latest = Some(night);
     }
 
     /// After `overdue_checkout` was raised at `now`: another daemon may have had the event in hand by

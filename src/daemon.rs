@@ -137,7 +137,13 @@ impl Daemon {
             let (inbound, status) = (Some(inbound), of_daemon);
             means = Some(Means { store, session, inbound, outbox, report, status });
         } else {
-            outward = Some(Outward::start(session, 0, grace, at_broker, report, of_daemon));
+            let inside = match &intake {
+                Intake::Embedded(broker) => Some(broker.router()),
+                Intake::Session { .. } | Intake::Slots => None,
+            };
+            let outward_bound =
+                Outward::start(session, inside, 0, grace, at_broker, report, of_daemon);
+            outward = Some(outward_bound);
         }
         let kept = keeper.map(|keeper| {
             let (requests, of_keeper) = mpsc::channel(1);

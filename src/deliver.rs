@@ -1,7 +1,7 @@
 //! The deliverer: takes what is in the outbox to the publisher, in order.
 //!
-//! A message leaves the outbox when the writer learns that the broker has it; until then it is
-//! handed on once, and after a restart again. After a start, alerts wait until those who listen to
+//! A row leaves the outbox when the writer learns that the broker has all its messages; until then
+//! they are handed on once, and after a restart again. After a start, alerts wait until those who listen to
 //! them have had time to come back.
 
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use tracing::error;
 use crate::clock;
 use crate::mqtt::SlotNumber;
 use crate::publish::Outgoing;
+use crate::store::outbox::Kind;
 use crate::store::{Store, StoreError, outbox};
-use crate::wire::topic;
 use crate::writer::Outbox;
 
 /// How often the outbox is looked at if nobody says that there is something new: another program may
@@ -26,8 +26,8 @@ const PUT_OFF_EVERY: Duration = Duration::from_secs(10);
 /// The pause after the database has failed.
 const FAILED_FOR: Duration = Duration::from_secs(1);
 
-/// Hands on the messages of a slot, alerts `alerts_after` the start, until `shutdown` is true and nothing is left
-/// to hand on, or the publisher has gone.
+/// Hands on the messages of a slot, alerts before receipts and `alerts_after` the start, until `shutdown`
+/// is true and nothing is left to hand on, or the publisher has gone.
 pub async fn run(
     store: Store,
     shared: Arc<Outbox>,
@@ -36,37 +36,39 @@ pub async fn run(
     alerts_after: Duration,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let mut after = 0;
+    let mut after = After::default();
     let alerts_from = Tick::now() + alerts_after;
     let mut alerts_wait = true;
     let mut from_start_at = alerts_from;
     loop {
         if Tick::now() >= from_start_at || shared.begins_again() {
-            (after, from_start_at) = (0, Tick::now() + PUT_OFF_EVERY);
+            (after, from_start_at) = (After::default(), Tick::now() + PUT_OFF_EVERY);
             alerts_wait = Tick::now() < alerts_from;
         }
         match take(&store, slot, &mut after).await {
-            Ok(messages) if messages.is_empty() && *shutdown.borrow() => return,
-            Ok(messages) if messages.is_empty() => {
+            Ok(rows) if rows.is_empty() && *shutdown.borrow() => return,
+            Ok(rows) if rows.is_empty() => {
                 let news = timeout(LOOK_EVERY, shared.news.notified());
                 tokio::select! {
                     _ = news => {}
                     _ = shutdown.changed() => {}
                 }
             }
-            Ok(messages) => {
-                for message in messages {
-                    if alerts_wait && topic::is_alert(&message.topic) {
+            Ok(rows) => {
+                for row in rows {
+                    if alerts_wait && row.kind == Kind::Alert {
                         continue;
                     }
-                    if !shared.in_hand().insert(message.id) {
+                    if !shared.hand_out(&row) {
                         continue;
                     }
-                    let (id, topic) = (message.id, message.topic);
-                    let payload = message.payload.into_bytes();
-                    let message = Outgoing { id, topic, payload, retain: false };
-                    if outgoing.send(message).await.is_err() {
-                        return;
+                    for (place, (topic, payload)) in row.messages.into_iter().enumerate() {
+                        let id = (row.id, place);
+                        let payload = payload.into_bytes();
+                        let message = Outgoing { id, topic, payload, retain: false };
+                        if outgoing.send(message).await.is_err() {
+                            return;
+                        }
                     }
                 }
             }
@@ -81,15 +83,27 @@ pub async fn run(
     }
 }
 
+/// The rows that were handed on last.
+#[derive(Default)]
+struct After {
+    alert: i64,
+    receipt: i64,
+}
+
+/// The next rows. However many receipts wait, an alert does not wait for them.
 async fn take(
     store: &Store,
     slot: SlotNumber,
-    after: &mut i64,
+    after: &mut After,
 ) -> Result<Vec<outbox::ToPublish>, StoreError> {
     let mut tx = store.read().await?;
-    let messages = outbox::take(&mut tx, slot, *after, clock::now()).await?;
-    if let Some(last) = messages.last() {
-        *after = last.id;
+    let now = clock::now();
+    for (kind, after) in [(Kind::Alert, &mut after.alert), (Kind::Receipt, &mut after.receipt)] {
+        let rows = outbox::take(&mut tx, slot, kind, *after, now).await?;
+        if let Some(last) = rows.last() {
+            *after = last.id;
+            return Ok(rows);
+        }
     }
-    Ok(messages)
+    Ok(Vec::new())
 }

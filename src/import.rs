@@ -16,10 +16,10 @@ use crate::files::BadRow;
 use crate::store::cases::CaseKey;
 use crate::store::imports::{self, Staging};
 use crate::store::registers::{self, RegisterRow};
-use crate::store::{Db, Store, StoreError, plan};
+use crate::store::{Db, Store, StoreError, plan, staging};
 
 /// Rows that are staged in one transaction.
-pub const CHUNK: usize = 1_000;
+pub const CHUNK: usize = 2_000;
 
 /// What the rows of a file say that is not in force yet.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -107,9 +107,9 @@ impl<'a> Import<'a> {
             staged.push((visit, night));
         }
         drop(tx);
-        if let Some(staging) = self.staging.filter(|_| !staged.is_empty()) {
+        if let Some(import) = self.staging.filter(|_| !staged.is_empty()) {
             let mut tx = self.store.write().await?;
-            plan::stage(&mut tx, staging.id, &staged).await?;
+            staging::visits(&mut tx, import.id, &staged).await?;
             tx.commit().await?;
         }
         Ok(bad)

@@ -12,11 +12,11 @@ use crate::arrived::Arrived;
 use crate::caseload::{self, Case, Caseload, Seen};
 use crate::config::Contracts;
 use crate::domain::alert::{Cause, Sight};
-use crate::domain::event::Sender;
+use crate::domain::event::{Event, Sender};
 use crate::domain::instant::Instant;
 use crate::domain::place::{Place, PlacedBy};
 use crate::domain::refs::{CarerRef, ContractId, EventId, VisitRef};
-use crate::domain::visit::{Reconciled, Visit};
+use crate::domain::visit::Visit;
 use crate::message::Message;
 use crate::placing::{place_all, place_anew};
 use crate::senders;
@@ -25,6 +25,7 @@ use crate::store::cases::CaseKey;
 use crate::store::evidence::{Known, NewEvent, Unusable, hex};
 use crate::store::hold::Whole;
 use crate::store::ledger::PageKey;
+use crate::store::outbox::Kind;
 use crate::store::{Db, StoreError, alerts, cases, evidence, outbox};
 use crate::wire::payload::{Decoded, decode};
 use crate::wire::receipt::{Placed, Receipt};
@@ -115,10 +116,12 @@ pub async fn record(
         })
         .collect();
 
-    let mut keys: BTreeSet<CaseKey> = BTreeSet::new();
-    for ((_, decoded), place) in new.iter().zip(&places) {
-        keys.extend(case_of(decoded, place));
-    }
+    let at: Vec<(CaseKey, &Event)> = new
+        .iter()
+        .zip(&places)
+        .filter_map(|((_, decoded), place)| Some((case_of(decoded, place)?, &decoded.event)))
+        .collect();
+    let mut keys: BTreeSet<CaseKey> = at.iter().map(|(key, _)| key.clone()).collect();
     for said in &said {
         if let Said::Again(decoded, first) = said {
             keys.extend(case_of(decoded, &first_said(decoded, first, &new, &places).1));
@@ -128,7 +131,7 @@ pub async fn record(
     evidence::insert(db, &inserted).await?;
     evidence::count_duplicates(db, &repeated(&said)).await?;
     let mut desk = Desk { caseload, seen: Seen::new(), sights };
-    desk.seen = caseload::seen(db, &desk.caseload, &events, now).await?;
+    desk.seen = caseload::seen(db, &desk.caseload, &at, now).await?;
     for ((_, decoded), place) in new.iter().zip(&places) {
         desk.take(decoded, place);
     }
@@ -136,8 +139,6 @@ pub async fn record(
     let mut tally = Tally { heard: heard.phones(), units: heard.units(), ..Tally::default() };
     senders::save(db, contracts, heard, sights.knows_up_to(now)).await?;
 
-    let nights: Nights<'_> =
-        desk.caseload.iter().map(|(key, case)| (key, case.reconcile(now))).collect();
     let mut arrived = Arrived::new(contracts, messages);
     let mut receipts = Vec::new();
     for (message, said) in messages.iter().zip(&said) {
@@ -149,13 +150,13 @@ pub async fn record(
             Said::New(at) => {
                 tally.accepted += 1;
                 arrived.accepted(&new[*at].1.event);
-                Receipt::accepted(&new[*at].1, placed(&nights, &new[*at].1, &places[*at]))
+                Receipt::accepted(&new[*at].1, desk.placed(&new[*at].1, &places[*at], now))
             }
             Said::Again(decoded, first) => {
                 tally.duplicate += 1;
                 let (received_at, place) = first_said(decoded, first, &new, &places);
                 arrived.duplicate(&decoded.event, received_at);
-                Receipt::duplicate(decoded, received_at, placed(&nights, decoded, &place))
+                Receipt::duplicate(decoded, received_at, desk.placed(decoded, &place, now))
             }
             Said::Unusable(rejection) => {
                 tally.rejected += 1;
@@ -168,7 +169,7 @@ pub async fn record(
             receipts.push((topic, serde_json::to_string(&receipt).unwrap_or_default()));
         }
     }
-    outbox::add(db, &receipts, now).await?;
+    outbox::add(db, Kind::Receipt, &receipts, now).await?;
     arrived.save(db).await?;
     caseload::save(db, &desk.caseload, now).await?;
     // After that: nights that are to be looked at again stay so.
@@ -376,6 +377,16 @@ impl Desk<'_> {
         case.assess(received_at, Cause::Receipt, sight, &self.seen);
     }
 
+    /// The visit that an event turned out to belong to.
+    fn placed(&mut self, decoded: &Decoded, place: &Place, now: Instant) -> Placed {
+        let case = case_of(decoded, place).and_then(|key| self.caseload.get_mut(&key));
+        match case.and_then(|case| case.visit_of(decoded.event.event_id, now)) {
+            Some(Visit { plan: Some(_), visit_ref, .. }) => Placed::Planned(visit_ref.clone()),
+            Some(Visit { plan: None, visit_ref, .. }) => Placed::Unplanned(visit_ref.clone()),
+            None => Placed::Unplaced,
+        }
+    }
+
     /// An event from another home ends `overdue_checkout` about its carer.
     async fn follow_carers(
         &mut self,
@@ -416,18 +427,5 @@ fn let_pass(case: &mut Case, received_at: Instant, sight: Sight, seen: &Seen) {
     let Some(passed) = sight.knows_up_to(just_before) else { return };
     if case.due_at.is_some_and(|due_at| due_at <= passed) {
         case.assess(passed, Cause::Time, sight, seen);
-    }
-}
-
-/// The client nights of a batch as they are after it.
-type Nights<'a> = BTreeMap<&'a CaseKey, Reconciled>;
-
-/// The visit that an event turned out to belong to.
-fn placed(nights: &Nights<'_>, decoded: &Decoded, place: &Place) -> Placed {
-    let night = case_of(decoded, place).and_then(|key| nights.get(&key));
-    match night.and_then(|night| night.visit_of(decoded.event.event_id)) {
-        Some(Visit { plan: Some(_), visit_ref, .. }) => Placed::Planned(visit_ref.clone()),
-        Some(Visit { plan: None, visit_ref, .. }) => Placed::Unplanned(visit_ref.clone()),
-        None => Placed::Unplaced,
     }
 }

@@ -17,6 +17,7 @@
 //! This module never reads a payload, and never waits for the database.
 
 mod connection;
+mod gather;
 mod marker;
 mod resume;
 mod seat;
@@ -36,12 +37,13 @@ use crate::backoff::Backoff;
 use crate::message::Inbound;
 use crate::wire::topic::{self, DEVICE_STATUS_FILTER, EVENT_FILTERS};
 use connection::{Ended, Role, connection};
+use gather::Gathering;
 pub use seat::{Line, Pulse, Seat, SlotNumber, Word};
 pub(crate) use trouble::{Rivalry, Trouble};
 
 /// Messages that the broker may send ahead of their acknowledgements: the bound of everything that
-/// this session holds. A channel to the writer with room for as many never makes it wait.
-pub const UNACKNOWLEDGED_MAX: u16 = 500;
+/// this session holds. More than a batch, so that the next one gathers while one is committed.
+pub const UNACKNOWLEDGED_MAX: u16 = 1_000;
 /// The largest packet that the daemon takes. What is over the size of an event arrives and is
 /// rejected with a receipt; what is over this, the broker drops without a word to anyone.
 pub const PACKET_BYTES_MAX: u32 = 1024 * 1024;
@@ -104,6 +106,9 @@ impl BrokerSession {
         let mut network = NetworkOptions::new();
         network.set_tcp_nodelay(true);
         options.set_network_options(network);
+        options.set_socket_connector(|address, network| async {
+            rumqttc::default_socket_connect(address, network).await.map(Gathering::new)
+        });
         if let Some(tls) = &self.tls {
             let tls = TlsConfiguration::Rustls(Arc::clone(tls));
             options.set_transport(Transport::tls_with_config(tls));

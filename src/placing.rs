@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::config::Contracts;
 use crate::domain::calendar::Night;
 use crate::domain::event::{Event, Sender};
+use crate::domain::grid;
 use crate::domain::instant::Instant;
 use crate::domain::place::{Book, Place, place};
 use crate::domain::plan::{LatLon, PlannedVisit};
@@ -54,15 +55,17 @@ pub async fn place_all(
 ) -> Result<Vec<Place>, StoreError> {
     let mut extracts: HashMap<ContractId, Extract> = HashMap::new();
     let mut registers = load(db, events, &mut extracts).await?;
-    let loose = place_with(contracts, events, &mut extracts, &registers)
+    let places = place_with(contracts, events, &mut extracts, &registers);
+    let loose = places
         .iter()
         .zip(events)
         .filter(|(place, event)| **place == Place::Unplaced && event.position.is_some())
         .map(|(_, event)| *event)
         .collect::<Vec<_>>();
-    if !loose.is_empty() {
-        load_nights(db, contracts, &loose, &mut extracts, &mut registers).await?;
+    if loose.is_empty() {
+        return Ok(places);
     }
+    load_near(db, contracts, &loose, &mut extracts, &mut registers).await?;
     Ok(place_with(contracts, events, &mut extracts, &registers))
 }
 
@@ -127,34 +130,38 @@ async fn load(
     registers::load(db, &wanted).await
 }
 
-/// Loads the whole plan of the nights of events that can be placed by nothing but their position.
-async fn load_nights(
+/// Loads the visits at the homes near events that can be placed by nothing but their position.
+async fn load_near(
     db: &mut Db,
     contracts: &Contracts,
     events: &[&Event],
     extracts: &mut HashMap<ContractId, Extract>,
     registers: &mut HashMap<ContractId, Registers>,
 ) -> Result<(), StoreError> {
-    let nights: BTreeSet<(ContractId, Night)> = events
-        .iter()
-        .filter_map(|event| {
-            let contract = contracts.get(&event.contract)?;
-            Some((contract.id.clone(), contract.night_of(event.effective_at())))
-        })
-        .collect();
-    let mut wanted = Wanted::new();
-    for (contract, night) in nights {
-        for versions in plan::of_nights(db, &contract, night, night).await?.values() {
-            let Some((in_night, row)) = plan::in_force(versions) else { continue };
-            if in_night == night {
-                let client = row.visit.client_ref.as_str().to_owned();
-                wanted.insert((contract.clone(), RegisterKind::Client, client));
-                let extract = extracts.entry(contract.clone()).or_default();
-                extract.nights.entry(night).or_default().push(row);
-            }
+    let mut ranges = BTreeSet::new();
+    for event in events {
+        let Some((contract, position)) = contracts.get(&event.contract).zip(event.position) else {
+            continue;
+        };
+        let night = contract.night_of(event.effective_at());
+        let reach = contract.policy(night).fence_m.max(grid::NEAR_M);
+        let cells = grid::around(position.at, reach).into_iter();
+        let cells = cells.chain([(grid::ANYWHERE, grid::ANYWHERE)]);
+        ranges.extend(cells.map(|cells| (contract.id.clone(), night, cells)));
+    }
+    let keys = registers::near(db, &ranges).await?;
+    for versions in plan::of_cases(db, &keys).await?.values() {
+        let Some((night, row)) = plan::in_force(versions) else { continue };
+        let (contract, client) = (row.visit.contract.clone(), row.visit.client_ref.clone());
+        if keys.contains(&CaseKey { contract: contract.clone(), night, client }) {
+            let extract = extracts.entry(contract).or_default();
+            extract.nights.entry(night).or_default().push(row);
         }
     }
-    for (contract, homes) in registers::load(db, &wanted).await? {
+    let homes = keys
+        .into_iter()
+        .map(|key| (key.contract, RegisterKind::Client, key.client.as_str().to_owned()));
+    for (contract, homes) in registers::load(db, &homes.collect()).await? {
         registers.entry(contract).or_default().add_homes(homes);
     }
     Ok(())

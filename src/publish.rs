@@ -27,7 +27,12 @@ use crate::wire::status::DaemonStatus;
 use window::Window;
 
 /// Messages that may be on their way to the broker at one time.
-pub const IN_FLIGHT_MAX: u16 = 100;
+pub const IN_FLIGHT_MAX: u16 = 500;
+/// Packets that the library takes at once. What it took together with the end of the connection is
+/// lost, and Mosquitto answers a message that it does not allow and closes the connection. Each
+/// connection begins with one at a time, until all is answered that the last one had left: so the
+/// answer is heard, on the next connection if not on this.
+const READ_BATCH: usize = 64;
 /// The longest that the broker may leave everything unanswered that is on its way, before the
 /// connection is held to be dead and made anew: an alert must not wait for the keep-alive.
 pub const ANSWER_SECONDS_MAX: u64 = 5;
@@ -39,11 +44,15 @@ fn status(status: DaemonStatus) -> String {
     serde_json::to_string(&status).unwrap_or_default()
 }
 
+/// By what the outcome of a message is reported: its row of the outbox, and its place there. No two on
+/// their way at one time have the same.
+pub type MessageId = (i64, usize);
+
 /// A message to be published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outgoing {
-    /// What the outcome is reported by; no two on their way at one time have the same.
-    pub id: i64,
+    /// What the outcome is reported by.
+    pub id: MessageId,
     /// Where to.
     pub topic: String,
     /// The bytes.
@@ -56,9 +65,9 @@ pub struct Outgoing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The broker has it.
-    Published(i64),
+    Published(MessageId),
     /// The broker will not have it, for this reason. It is not tried again.
-    Refused(i64, String),
+    Refused(MessageId, String),
 }
 
 /// Publishes what comes from `outgoing` and reports to `outcomes`, until `shutdown` is true (or its
@@ -176,6 +185,7 @@ impl Publisher<'_> {
         let mut no_more = false;
         let mut leaving = false;
         loop {
+            eventloop.options.set_read_batch_size(self.read_batch(connected));
             let mut poll = pin!(eventloop.poll());
             let event = loop {
                 let stop_by = self.stop_by;
@@ -187,7 +197,7 @@ impl Publisher<'_> {
                     }
                     room = outcomes.reserve(), if self.window.has_outcomes() => match room {
                         Ok(room) => {
-                            self.window.report(|outcome| room.send(outcome));
+                            self.window.report(room, outcomes);
                             Step::Reported
                         }
                         Err(_) => Step::Deaf,
@@ -203,7 +213,7 @@ impl Publisher<'_> {
                 };
                 match step {
                     Step::Polled(event) => break *event,
-                    Step::Taken(message) => self.window.take(message, &client),
+                    Step::Taken(message) => self.window.take_all(message, outgoing, &client),
                     Step::Beat => {
                         let now = status(*self.status.borrow_and_update());
                         self.window.say(&self.settings.status_topic(), &now, &client);
@@ -264,9 +274,6 @@ impl Publisher<'_> {
         let mut options = self.settings.options(&client_id(&self.settings.client_id));
         options.set_clean_start(true);
         options.set_outgoing_inflight_upper_limit(IN_FLIGHT_MAX);
-        // What is read together with the end of the connection is lost. Mosquitto answers a message
-        // that it does not allow and closes the connection: that answer must be heard.
-        options.set_read_batch_size(1);
         let topic = self.settings.status_topic();
         if !self.retains_nothing {
             let offline = status(DaemonStatus::Offline);
@@ -274,6 +281,11 @@ impl Publisher<'_> {
         }
         // Unbounded in form only: the window bounds it.
         AsyncClient::builder(options).unbounded().try_build()
+    }
+
+    /// How many packets the library takes at once.
+    fn read_batch(&self, connected: bool) -> usize {
+        if connected && self.window.has_caught_up() { READ_BATCH } else { 1 }
     }
 
     /// Takes what is in the channel and no more, and ends soon.

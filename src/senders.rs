@@ -13,6 +13,7 @@ use crate::domain::instant::Instant;
 use crate::domain::policy::Contract;
 use crate::domain::refs::ContractId;
 use crate::store::alerts::{About, Said, ToSave, of_sender};
+use crate::store::outbox::Kind;
 use crate::store::senders::{SenderKey, SenderState};
 use crate::store::{Db, StoreError, alerts, outbox, senders};
 use crate::wire::alert::{AlertMessage, State};
@@ -222,7 +223,7 @@ async fn look(
     alerts::save(db, &rows.collect::<Vec<_>>()).await?;
     let told = changed.iter().filter(|(_, _, told)| *told);
     let messages: Vec<_> = told.map(|(_, message, _)| to_publish(message)).collect();
-    outbox::add(db, &messages, now).await?;
+    outbox::add(db, Kind::Alert, &messages, now).await?;
     senders::save(db, &saved).await
 }
 

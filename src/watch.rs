@@ -19,13 +19,14 @@ use crate::domain::policy::Contract;
 use crate::domain::refs::ContractId;
 use crate::sight::Sights;
 use crate::store::alerts::{About, Said, ToSave};
+use crate::store::outbox::Kind;
 use crate::store::{Db, StoreError, alerts, cases, outbox, plan, senders};
 use crate::wire::alert::{AlertMessage, State};
 
 /// How often deadlines are looked for.
 pub const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Most client nights that are looked at in one transaction.
-pub const DUE_MAX: i64 = 200;
+pub const DUE_MAX: i64 = 500;
 /// How often an open `no_plan` is looked at again.
 const PLAN_AGAIN_AFTER: TimeDelta = TimeDelta::seconds(20);
 
@@ -159,7 +160,7 @@ async fn look_at(
         let resolved_at = message.resolution.map(|_| now);
         alerts::save(db, &[ToSave { about, message: &message, told, resolved_at }]).await?;
         if told {
-            outbox::add(db, &[to_publish(&message)], now).await?;
+            outbox::add(db, Kind::Alert, &[to_publish(&message)], now).await?;
         }
     }
     Ok(expected && !has_plan)

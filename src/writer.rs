@@ -6,7 +6,8 @@
 //! acknowledged, and what waits behind it is bounded by the channel. Each batch has a mark, by which
 //! it is known whether it was committed when the answer to the commit was lost.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,6 +33,7 @@ use crate::sight::Sights;
 use crate::slots::Slots;
 use crate::slots::keeper::name_of;
 use crate::store::hold::Whole;
+use crate::store::outbox::ToPublish;
 use crate::store::{Db, Store, StoreError, daemons, outbox};
 use crate::watch::{self, LOOK_EVERY, PlanWatch};
 
@@ -60,14 +62,54 @@ const STOP_TRIES_MAX: u32 = 3;
 pub struct Outbox {
     /// Rung when there may be something new.
     pub news: Notify,
-    in_hand: Mutex<HashSet<i64>>,
+    /// The rows that have been handed to the publisher and are still in the database, and the places of
+    /// their messages of which there is no outcome yet.
+    in_hand: Mutex<HashMap<i64, HashSet<usize>>>,
     /// There is something that is older than what was handed on last.
     again: AtomicBool,
 }
 
 impl Outbox {
-    /// The messages that have been handed to the publisher and are still in the database.
-    pub fn in_hand(&self) -> MutexGuard<'_, HashSet<i64>> {
+    /// Whether the row is to be handed to the publisher now: it has not been.
+    pub fn hand_out(&self, row: &ToPublish) -> bool {
+        match self.in_hand().entry(row.id) {
+            Entry::Vacant(place) => {
+                place.insert((0..row.messages.len()).collect());
+                true
+            }
+            Entry::Occupied(_) => false,
+        }
+    }
+
+    /// Nothing is in the publisher's hand any more.
+    pub fn take_back(&self) {
+        self.in_hand().clear();
+    }
+
+    /// The rows of which all messages have an outcome with these.
+    fn settled(&self, outcomes: &[Outcome]) -> Vec<i64> {
+        let in_hand = self.in_hand();
+        of_rows(outcomes)
+            .into_iter()
+            .filter(|(row, places)| in_hand.get(row).is_some_and(|left| left.is_subset(places)))
+            .map(|(row, _)| row)
+            .collect()
+    }
+
+    /// Takes note that the outcomes are in the database.
+    fn settle(&self, outcomes: &[Outcome]) {
+        let mut in_hand = self.in_hand();
+        for (row, places) in of_rows(outcomes) {
+            if let Entry::Occupied(mut left) = in_hand.entry(row) {
+                left.get_mut().retain(|place| !places.contains(place));
+                if left.get().is_empty() {
+                    left.remove();
+                }
+            }
+        }
+    }
+
+    fn in_hand(&self) -> MutexGuard<'_, HashMap<i64, HashSet<usize>>> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -81,6 +123,15 @@ impl Outbox {
     pub fn begins_again(&self) -> bool {
         self.again.swap(false, Ordering::AcqRel)
     }
+}
+
+/// The rows that have outcomes among these, and of which of their messages.
+fn of_rows(outcomes: &[Outcome]) -> BTreeMap<i64, HashSet<usize>> {
+    let mut rows: BTreeMap<i64, HashSet<usize>> = BTreeMap::new();
+    for Outcome::Published((row, place)) | Outcome::Refused((row, place), _) in outcomes {
+        rows.entry(*row).or_default().insert(*place);
+    }
+    rows
 }
 
 /// The writer, with what it works on.
@@ -352,23 +403,15 @@ impl Writer {
         if taken.put_back {
             watch::all_again(tx, now).await?;
         }
-        let mut published = Vec::new();
         for outcome in &taken.outcomes {
-            match outcome {
-                Outcome::Published(id) => published.push(*id),
-                Outcome::Refused(id, why) => {
-                    if outbox::put_off(tx, *id, now + REFUSED_FOR, now).await? {
-                        warn!("the broker refused a message, which is tried again in 30 s: {why}");
-                    } else {
-                        error!("the broker refused a message for a day, it is given up: {why}");
-                    }
-                }
+            let Outcome::Refused(id, why) = outcome else { continue };
+            if outbox::put_off(tx, *id, now + REFUSED_FOR, now).await? {
+                warn!("the broker refused a message, which is tried again in 30 s: {why}");
+            } else {
+                error!("the broker refused a message for a day, it is given up: {why}");
             }
         }
-        if !published.is_empty() {
-            outbox::remove(tx, &published).await?;
-        }
-        Ok(())
+        outbox::remove(tx, &self.outbox.settled(&taken.outcomes)).await
     }
 
     async fn look(&self, tx: &mut Db, as_of: Instant, done: &mut Done) -> Result<(), StoreError> {
@@ -401,11 +444,7 @@ impl Writer {
             for message in taken.messages {
                 message.ack.send();
             }
-            let mut in_hand = self.outbox.in_hand();
-            for outcome in taken.outcomes {
-                let (Outcome::Published(id) | Outcome::Refused(id, _)) = outcome;
-                in_hand.remove(&id);
-            }
+            self.outbox.settle(&taken.outcomes);
         }
         if done.forgotten {
             warn!(
@@ -457,5 +496,29 @@ fn heard_up_to(batch: &[Inbound], now: Instant) -> Instant {
     match last {
         Some(last) if batch.len() >= BATCH_MAX => last.min(now - ON_ITS_WAY),
         _ => now - ON_ITS_WAY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::outbox::Kind;
+
+    #[test]
+    fn a_row_is_settled_when_each_of_its_messages_has_an_outcome() {
+        let outbox = Outbox::default();
+        let message = || ("topic".to_owned(), "{}".to_owned());
+        let row = ToPublish { id: 7, kind: Kind::Receipt, messages: vec![message(), message()] };
+        assert!(outbox.hand_out(&row) && !outbox.hand_out(&row));
+        let published = |place| Outcome::Published((7, place));
+        // The same message twice is not two, and a try that failed counts for nothing.
+        let twice = [published(0), published(0)];
+        assert!(outbox.settled(&twice).is_empty());
+        assert_eq!(outbox.settled(&[published(0), published(1)]), [7]);
+        outbox.settle(&twice);
+        let last = [Outcome::Refused((7, 1), "no".to_owned())];
+        assert_eq!(outbox.settled(&last), [7]);
+        outbox.settle(&last);
+        assert!(outbox.settled(&last).is_empty() && outbox.hand_out(&row), "it is forgotten");
     }
 }

@@ -48,7 +48,7 @@ impl Publisher {
 
 fn receipt(id: i64) -> Outgoing {
     let payload = id.to_string().into_bytes();
-    Outgoing { id, topic: RECEIPT.to_owned(), payload, retain: false }
+    Outgoing { id: (id, 0), topic: RECEIPT.to_owned(), payload, retain: false }
 }
 
 async fn receipts_arrive(session: BrokerSession) {
@@ -60,7 +60,7 @@ async fn receipts_arrive(session: BrokerSession) {
         publisher.send(id).await;
     }
     for id in 1..=10 {
-        assert_eq!(publisher.outcome().await, Outcome::Published(id));
+        assert_eq!(publisher.outcome().await, Outcome::Published((id, 0)));
         assert_eq!(phone.message().await.payload, id.to_string());
     }
     let mut board = Client::connect(port, "board").await;
@@ -76,7 +76,7 @@ async fn receipts_arrive(session: BrokerSession) {
     // What is in the channel at the stop is still published, and then offline.
     publisher.send(11).await;
     publisher.stop.send_replace(true);
-    assert_eq!(publisher.outcome().await, Outcome::Published(11));
+    assert_eq!(publisher.outcome().await, Outcome::Published((11, 0)));
     assert_eq!(phone.message().await.payload, "11");
     within("the end", publisher.task).await.expect("no panic");
     assert_eq!(board.message().await.payload, r#"{"state":"offline"}"#);
@@ -126,8 +126,8 @@ async fn nothing_is_lost_when_the_broker_restarts() {
     let mut done = BTreeSet::new();
     while done.len() < 3_000 {
         match publisher.outcome().await {
-            Outcome::Published(id) => assert!(done.insert(id), "{id} has two outcomes"),
-            Outcome::Refused(id, reason) => panic!("{id}: {reason}"),
+            Outcome::Published((id, _)) => assert!(done.insert(id), "{id} has two outcomes"),
+            Outcome::Refused((id, _), reason) => panic!("{id}: {reason}"),
         }
         if done.len() == 1_000 {
             broker.restart();
@@ -157,10 +157,10 @@ async fn what_the_broker_will_not_have_is_refused_and_the_rest_goes_on() {
     let mut done = Vec::new();
     while refused.len() + done.len() < 4 {
         match publisher.outcome().await {
-            Outcome::Refused(id, _) => {
+            Outcome::Refused((id, _), _) => {
                 refused.insert(id);
             }
-            Outcome::Published(id) => done.push(id),
+            Outcome::Published((id, _)) => done.push(id),
         }
     }
     assert_eq!((refused, done), (BTreeSet::from([1, 2, 3]), vec![4]));
@@ -176,7 +176,9 @@ async fn a_user_without_the_right_is_refused_by_name() {
     let mut publisher = Publisher::start(broker.settings());
     publisher.send(1).await;
     let refused = publisher.outcome().await;
-    assert!(matches!(&refused, Outcome::Refused(1, reason) if reason.contains("NotAuthorized")));
+    assert!(
+        matches!(&refused, Outcome::Refused((1, 0), reason) if reason.contains("NotAuthorized"))
+    );
     publisher.stop.send_replace(true);
     within("the end", publisher.task).await.expect("no panic");
 }

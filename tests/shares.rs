@@ -94,11 +94,9 @@ async fn is_kept(broker: &Mosquitto, slot: SlotNumber) -> bool {
     let (client, mut eventloop) = rumqttc::AsyncClient::builder(options).unbounded().build();
     let kept = loop {
         match within("CONNACK", eventloop.poll()).await {
-            Ok(rumqttc::Event::Incoming(Packet::ConnAck(ConnAck { session_present, .. }))) => {
-                break session_present;
-            }
-            // The library does not go on with a session that it does not know.
-            Err(rumqttc::ConnectionError::SessionStateMismatch { session_present, .. }) => {
+            // The library does not go on with a session that it does not know, and says so.
+            Ok(rumqttc::Event::Incoming(Packet::ConnAck(ConnAck { session_present, .. })))
+            | Err(rumqttc::ConnectionError::SessionStateMismatch { session_present, .. }) => {
                 break session_present;
             }
             Ok(_) => {}

@@ -52,7 +52,7 @@ impl Mosquitto {
         let config = format!(
             "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\nlog_dest file {folder}/mosquitto.log\n\
              persistence true\npersistence_location {folder}/\nautosave_interval 10\n\
-             max_queued_messages 0\nmax_queued_bytes 0\nset_tcp_nodelay true\n\
+             max_queued_messages 0\nmax_inflight_messages 0\nmax_queued_bytes 0\nset_tcp_nodelay true\n\
              message_size_limit 1000000\n",
             folder = folder.display(),
         );

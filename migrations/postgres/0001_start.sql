@@ -2,7 +2,7 @@
 -- order of their bytes. The same tables as in a SQLite file: the same statements work on both.
 
 -- Rows come as one JSON array.
-CREATE FUNCTION json_each(given text) RETURNS TABLE (value jsonb)
+CREATE FUNCTION jsonb_each(given text) RETURNS TABLE (value jsonb)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 100
 AS $$ SELECT jsonb_array_elements(given::jsonb) $$;
 
@@ -58,10 +58,13 @@ CREATE TABLE register_row (
     kind      TEXT COLLATE "C" NOT NULL,
     ref       TEXT COLLATE "C" NOT NULL,
     held_from TEXT COLLATE "C" NOT NULL,
-    content   TEXT COLLATE "C" NOT NULL
+    content   TEXT COLLATE "C" NOT NULL,
+    -- In which cell of a grid a client's home is; -1: its fence is so wide that it may be near from afar.
+    cell      BIGINT
 );
 CREATE INDEX register_row_ref ON register_row (contract, kind, ref);
 CREATE INDEX register_row_import ON register_row (import_id, id);
+CREATE INDEX register_row_cell ON register_row (contract, cell) WHERE cell IS NOT NULL;
 
 -- Evidence: what was received, as it was received, and where it was placed. Only the last four
 -- columns are ever updated.
@@ -172,11 +175,12 @@ CREATE TABLE alert (
 CREATE INDEX alert_night ON alert (contract, night, client_ref);
 CREATE INDEX alert_open ON alert (contract, kind, carer_ref) WHERE resolved_at IS NULL;
 
--- What is still to be published: receipts and alerts.
+-- What is still to be published. A row holds all receipts of a batch, or all alerts, as an array of
+-- topics and payloads; it leaves when the broker has them all. Alerts wait after a start.
 CREATE TABLE outbox (
     id         BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    topic      TEXT COLLATE "C" NOT NULL,
-    payload    TEXT COLLATE "C" NOT NULL,
+    kind       TEXT COLLATE "C" NOT NULL,
+    messages   TEXT COLLATE "C" NOT NULL,
     written_at BIGINT NOT NULL,
     not_before BIGINT NOT NULL
 );

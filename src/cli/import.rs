@@ -1,9 +1,11 @@
 //! `nightrun import`: plan and registers from a file.
 
+use std::io;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
+use tokio::sync::mpsc;
 
 use super::{input, say};
 use crate::apply::VISITS;
@@ -11,7 +13,7 @@ use crate::clock;
 use crate::config::Settings;
 use crate::domain::plan::{CarerRow, ClientRow, DeviceRow, PlannedVisit, Suspension, TagRow};
 use crate::domain::refs::ContractId;
-use crate::files::{BadRow, FileRow, Rows};
+use crate::files::{BadRow, FileRow, Findings, Rows};
 use crate::import::{CHUNK, Counts, Import};
 use crate::store::registers::RegisterRow;
 use crate::store::{Database, Store};
@@ -58,9 +60,12 @@ pub async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<(
     let is_new = database.path().is_some_and(|path| !path.try_exists().unwrap_or(true));
     // A dry run makes no database: it compares with one that is empty, and gone afterwards.
     let nowhere = (arguments.dry_run && is_new)
-        .then(|| std::env::temp_dir().join(format!("nightrun-{}.db", uuid::Uuid::new_v4())));
+        .then(|| std::env::temp_dir().join(format!("nightrun-{}", uuid::Uuid::new_v4())));
     let store = match &nowhere {
-        Some(nowhere) => Store::open(&Database::file(nowhere)).await?,
+        Some(nowhere) => {
+            std::fs::create_dir(nowhere)?;
+            Store::open(&Database::file(&nowhere.join("nightrun.db"))).await?
+        }
         None => Store::open(database).await?,
     };
     if is_new && !arguments.dry_run {
@@ -69,7 +74,7 @@ pub async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<(
     let imported = import(arguments, settings, &store, kind).await;
     store.close().await;
     if let Some(nowhere) = nowhere {
-        let _ = std::fs::remove_file(nowhere);
+        let _ = std::fs::remove_dir_all(nowhere);
     }
     let counts = imported?;
     let Counts { changed, unchanged } = counts;
@@ -119,41 +124,82 @@ async fn visits(
     settings: &Settings,
     import: &mut Import<'_>,
 ) -> anyhow::Result<()> {
-    let contracts = |id: &ContractId| settings.contracts.get(id).cloned();
-    let mut rows = Rows::<PlannedVisit, _>::new(input::open(&arguments.file)?, &contracts);
+    let mut file = read::<PlannedVisit>(arguments, settings)?;
     let mut bad: Vec<BadRow> = Vec::new();
-    while let Some(chunk) = next_chunk(&mut rows, arguments)? {
-        bad.extend(import.visits(chunk).await?);
+    while let Some(part) = file.recv().await {
+        match part {
+            Part::Rows(chunk) => bad.extend(import.visits(chunk).await?),
+            Part::End(findings) => {
+                let mut findings = findings.with_context(|| cannot_read(arguments))?;
+                for row in bad {
+                    findings.bad.push(row);
+                }
+                return input::report(&arguments.file, &findings);
+            }
+        }
     }
-    let mut findings = rows.into_findings();
-    for row in bad {
-        findings.bad.push(row);
-    }
-    input::report(&arguments.file, &findings)
+    bail!(cannot_read(arguments))
 }
 
-async fn registers<T: FileRow>(
+async fn registers<T: FileRow + Send + 'static>(
     arguments: &Arguments,
     settings: &Settings,
     import: &mut Import<'_>,
     row: fn(T) -> RegisterRow,
 ) -> anyhow::Result<()> {
-    let contracts = |id: &ContractId| settings.contracts.get(id).cloned();
-    let mut rows = Rows::<T, _>::new(input::open(&arguments.file)?, &contracts);
-    while let Some(chunk) = next_chunk(&mut rows, arguments)? {
-        let chunk: Vec<RegisterRow> = chunk.into_iter().map(|(_, value)| row(value)).collect();
-        import.registers(&chunk).await?;
+    let mut file = read::<T>(arguments, settings)?;
+    while let Some(part) = file.recv().await {
+        match part {
+            Part::Rows(chunk) => {
+                let chunk: Vec<RegisterRow> =
+                    chunk.into_iter().map(|(_, value)| row(value)).collect();
+                import.registers(&chunk).await?;
+            }
+            Part::End(findings) => {
+                let findings = findings.with_context(|| cannot_read(arguments))?;
+                return input::report(&arguments.file, &findings);
+            }
+        }
     }
-    input::report(&arguments.file, &rows.into_findings())
+    bail!(cannot_read(arguments))
 }
 
-fn next_chunk<T>(
-    rows: impl Iterator<Item = std::io::Result<(u64, T)>>,
+fn cannot_read(arguments: &Arguments) -> String {
+    format!("cannot read {}", arguments.file.display())
+}
+
+/// What has been read of a file.
+enum Part<T> {
+    Rows(Vec<(u64, T)>),
+    /// There is no more.
+    End(io::Result<Findings>),
+}
+
+/// Reads the file one chunk ahead, on a thread of its own: the database has the other.
+fn read<T: FileRow + Send + 'static>(
     arguments: &Arguments,
-) -> anyhow::Result<Option<Vec<(u64, T)>>> {
-    let chunk = rows
-        .take(CHUNK)
-        .collect::<std::io::Result<Vec<_>>>()
-        .with_context(|| format!("cannot read {}", arguments.file.display()))?;
-    Ok((!chunk.is_empty()).then_some(chunk))
+    settings: &Settings,
+) -> anyhow::Result<mpsc::Receiver<Part<T>>> {
+    let input = input::open(&arguments.file)?;
+    let contracts = settings.contracts.clone();
+    let (parts, receiver) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        let contracts = |id: &ContractId| contracts.get(id).cloned();
+        let mut rows = Rows::<T, _>::new(input, &contracts);
+        loop {
+            let end = match rows.by_ref().take(CHUNK).collect::<io::Result<Vec<_>>>() {
+                Err(failed) => Part::End(Err(failed)),
+                Ok(chunk) if chunk.is_empty() => Part::End(Ok(rows.into_findings())),
+                Ok(chunk) => {
+                    if parts.blocking_send(Part::Rows(chunk)).is_err() {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            let _ = parts.blocking_send(end);
+            return;
+        }
+    });
+    Ok(receiver)
 }

@@ -204,19 +204,16 @@ impl Casebook {
             | CorrectionKind::Withdraw { visit_ref }
             | CorrectionKind::Comment { visit_ref } => visit_ref.clone(),
         };
-        let (case, corrections) = match about.unplanned_event() {
-            Some(event) => (
-                self.events.get(&event).and_then(|kept| kept.case),
-                self.corrections_of_unplanned.entry(event).or_default(),
-            ),
-            None => {
-                let key = self
-                    .visits
-                    .get(&about)
-                    .map(|visit| (visit.client_ref.clone(), self.contract.night_of(visit.start)));
-                let case = key.and_then(|key| self.index.get(&key).copied());
-                (case, self.corrections.entry(about).or_default())
-            }
+        let (case, corrections) = if let Some(event) = about.unplanned_event() {
+            let case = self.events.get(&event).and_then(|kept| kept.case);
+            (case, self.corrections_of_unplanned.entry(event).or_default())
+        } else {
+            let key = self
+                .visits
+                .get(&about)
+                .map(|visit| (visit.client_ref.clone(), self.contract.night_of(visit.start)));
+            let case = key.and_then(|key| self.index.get(&key).copied());
+            (case, self.corrections.entry(about).or_default())
         };
         corrections.push(correction);
         let cases = case.map(|case| (case, Change::Decided)).into_iter().collect();

@@ -125,12 +125,22 @@ impl Event {
     /// Whether the device's clock was too far ahead to be believed (R5).
     #[must_use]
     pub fn clock_ahead(&self) -> bool {
-        self.occurred_at > self.received_at + CLOCK_AHEAD_ALLOWED
+        self.effective_at() != self.occurred_at
     }
 
     /// The time that counts (R5): the device's, or the moment of receipt if its clock was ahead.
     #[must_use]
     pub fn effective_at(&self) -> Instant {
-        if self.clock_ahead() { self.received_at } else { self.occurred_at }
+        self.effective_if(self.received_at)
+    }
+
+    /// The time that would count if the event had been received then.
+    #[must_use]
+    pub fn effective_if(&self, received_at: Instant) -> Instant {
+        if self.occurred_at > received_at + CLOCK_AHEAD_ALLOWED {
+            received_at
+        } else {
+            self.occurred_at
+        }
     }
 }

@@ -15,6 +15,7 @@ pub mod register;
 pub mod event;
 pub mod sequence;
 pub mod correction;
+pub mod grid;
 pub mod neighbours;
 pub mod place;
 pub mod attendance;

@@ -34,9 +34,10 @@ use crate::wire::topic::{BROKER_DROPPED, DEVICE_STATUS_FILTER};
 /// The session itself publishes markers, one at a time. The library looks at as many places for
 /// every acknowledgement, so this is small.
 const OUTGOING_MAX: u16 = 8;
-/// Packets that the library takes before it reports them. What it took before the connection ended it
-/// does not report at all, and a refusal of the marker comes right before Mosquitto closes.
-const READ_BATCH: usize = 1;
+/// Packets that the library takes before it reports them, once the marker has come back: what it took
+/// before the connection ended it does not report at all, and a refusal of the marker comes right
+/// before Mosquitto closes.
+const READ_BATCH: usize = 64;
 /// Messages that wait for room in the writer's channel before this stops reading. Those with QoS 1
 /// are never so many; this bounds those that publishers send with QoS 0.
 const WAITING_MAX: usize = 2 * UNACKNOWLEDGED_MAX as usize;
@@ -90,7 +91,7 @@ struct Connection<'a> {
     settings: &'a BrokerSession,
     seat: &'a mut Seat,
     role: Role,
-    client: AsyncClient,
+    client: Arc<AsyncClient>,
     phase: Phase,
     /// Whether the broker had kept the session.
     kept: bool,
@@ -131,6 +132,9 @@ pub(super) async fn connection(
     let (held, mut acknowledgements) = mpsc::channel(1);
     let mut this = Connection::new(settings, seat, role, client, Some(held));
     loop {
+        if known.hears == Hears::Everything {
+            eventloop.options.set_read_batch_size(READ_BATCH);
+        }
         let mut poll = pin!(eventloop.poll());
         let event = loop {
             this.see_whether_all_is_handed_on();
@@ -152,7 +156,10 @@ pub(super) async fn connection(
                         tracing::error!("nobody is left to record messages; leaving the broker");
                         return Ended::Stopped;
                     };
-                    if let Some(next) = this.waiting.pop_front() {
+                    let mut room = Some(room);
+                    while let Some(room) = room.take().or_else(|| inbound.try_reserve().ok())
+                        && let Some(next) = this.waiting.pop_front()
+                    {
                         room.send(next);
                     }
                 }
@@ -196,7 +203,7 @@ fn build(settings: &BrokerSession) -> Result<(AsyncClient, EventLoop), rumqttc::
     options.set_session_expiry_interval(Some(u32::MAX));
     options.set_receive_maximum(Some(UNACKNOWLEDGED_MAX));
     options.set_ack_mode(AckMode::Manual);
-    options.set_read_batch_size(READ_BATCH);
+    options.set_read_batch_size(1);
     options.set_outgoing_inflight_upper_limit(OUTGOING_MAX);
     options.set_session_store(NothingOutstanding { outgoing_inflight_max: OUTGOING_MAX });
     // Unbounded in form only: what it holds is acknowledgements, of which the broker allows
@@ -217,7 +224,7 @@ impl<'a> Connection<'a> {
             settings,
             seat,
             role,
-            client,
+            client: Arc::new(client),
             phase: Phase::Connecting,
             kept: false,
             hears_units: false,
@@ -573,7 +580,7 @@ impl<'a> Connection<'a> {
         let Some(puback) = self.client.prepare_ack(publish) else {
             return Ack::new(|| {});
         };
-        let client = self.client.clone();
+        let client = Arc::clone(&self.client);
         let held = self.held.clone();
         let unsent = Arc::clone(&self.unsent);
         unsent.fetch_add(1, Ordering::Release);

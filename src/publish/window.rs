@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use rumqttc::{AsyncClient, ClientError, ConnAck, PubAck, PubAckReason, PublishOptions};
+use tokio::sync::mpsc::{self, Permit};
 use tokio::time::Instant;
 
 use super::{ANSWER_SECONDS_MAX, IN_FLIGHT_MAX, Outcome, Outgoing};
@@ -77,6 +78,10 @@ enum Source {
 #[derive(Default)]
 pub(super) struct Window {
     entries: VecDeque<Entry>,
+    /// How many of them are sent: the first ones, for requests keep their order.
+    sent: usize,
+    /// How many that were given to the present connection at its beginning it has not answered.
+    first: usize,
     /// Since when the broker has left unanswered whatever is on its way.
     asked_at: Option<Instant>,
     outcomes: VecDeque<Outcome>,
@@ -119,10 +124,13 @@ impl Window {
         self.entries.is_empty() && self.outcomes.is_empty()
     }
 
-    /// Reports the oldest outcome.
-    pub(super) fn report(&mut self, to: impl FnOnce(Outcome)) {
-        if let Some(outcome) = self.outcomes.pop_front() {
-            to(outcome);
+    /// Reports outcomes, the oldest first: one for which there is room, and as many more.
+    pub(super) fn report(&mut self, room: Permit<'_, Outcome>, to: &mpsc::Sender<Outcome>) {
+        let mut room = Some(room);
+        while let Some(room) = room.take().or_else(|| to.try_reserve().ok())
+            && let Some(outcome) = self.outcomes.pop_front()
+        {
+            room.send(outcome);
         }
     }
 
@@ -137,10 +145,11 @@ impl Window {
         self.limits = Limits::of(connack);
         self.fruitless = if self.is_fruitless() { self.fruitless + 1 } else { 0 };
         self.answered = false;
+        self.sent = 0;
         let mut again: VecDeque<_> = self.entries.drain(..).filter_map(Entry::taken).collect();
         if self.fruitless >= FRUITLESS_MAX && again.len() > 1 {
             tracing::error!(
-                id = again[0].id,
+                id = ?again[0].id,
                 "the broker ends the connection again and again when it is sent this message; the \
                  others go first"
             );
@@ -150,6 +159,12 @@ impl Window {
         for message in again {
             self.take(message, client);
         }
+        self.first = self.entries.len();
+    }
+
+    /// Whether the present connection has answered all that the one before had left.
+    pub(super) fn has_caught_up(&self) -> bool {
+        self.first == 0
     }
 
     /// Whether the connection was given messages and has answered none.
@@ -167,6 +182,21 @@ impl Window {
         match client.try_publish(topic, state, options) {
             Ok(()) => self.push(Source::State),
             Err(error) => tracing::error!(topic, "cannot publish the daemon's state: {error}"),
+        }
+    }
+
+    /// Gives a message to the library, and what else waits, as far as there is room.
+    pub(super) fn take_all(
+        &mut self,
+        first: Outgoing,
+        others: &mut mpsc::Receiver<Outgoing>,
+        client: &AsyncClient,
+    ) {
+        self.take(first, client);
+        while self.has_room()
+            && let Ok(next) = others.try_recv()
+        {
+            self.take(next, client);
         }
     }
 
@@ -190,8 +220,9 @@ impl Window {
 
     /// The library has sent the next, under this identifier.
     pub(super) fn sent(&mut self, packet: u16) {
-        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.packet.is_none()) {
+        if let Some(entry) = self.entries.get_mut(self.sent) {
             entry.packet = Some(packet);
+            self.sent += 1;
         }
     }
 
@@ -204,6 +235,8 @@ impl Window {
         else {
             return;
         };
+        self.sent -= 1;
+        self.first = self.first.saturating_sub(1);
         let accepted =
             matches!(puback.reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers);
         self.answered |= matches!(entry.message, Source::Taken(_));
@@ -238,8 +271,8 @@ mod tests {
     use super::*;
     use rumqttc::MqttOptions;
 
-    fn message(id: i64, bytes: usize) -> Outgoing {
-        Outgoing { id, topic: "t".to_owned(), payload: vec![b'x'; bytes], retain: true }
+    fn message(id: usize, bytes: usize) -> Outgoing {
+        Outgoing { id: (1, id), topic: "t".to_owned(), payload: vec![b'x'; bytes], retain: true }
     }
 
     fn client() -> (AsyncClient, rumqttc::EventLoop) {
@@ -255,7 +288,7 @@ mod tests {
         window.take(message(2, 90), &client);
         assert_eq!(window.len(), 1);
         let reason = "larger than the 100 bytes that the broker takes".to_owned();
-        assert_eq!(window.outcomes, [Outcome::Refused(2, reason)]);
+        assert_eq!(window.outcomes, [Outcome::Refused((1, 2), reason)]);
     }
 
     #[test]
@@ -267,7 +300,7 @@ mod tests {
         window.take(Outgoing { retain: false, ..message(2, 5) }, &client);
         assert_eq!(window.len(), 1);
         let reason = "the broker retains nothing".to_owned();
-        assert_eq!(window.outcomes, [Outcome::Refused(1, reason)]);
+        assert_eq!(window.outcomes, [Outcome::Refused((1, 1), reason)]);
     }
 
     #[test]
@@ -288,8 +321,17 @@ mod tests {
         let reason = "the broker answered NotAuthorized".to_owned();
         assert_eq!(
             window.outcomes,
-            [Outcome::Published(2), Outcome::Refused(3, reason), Outcome::Published(1)]
+            [
+                Outcome::Published((1, 2)),
+                Outcome::Refused((1, 3), reason),
+                Outcome::Published((1, 1)),
+            ]
         );
+        window.take(message(4, 5), &client);
+        window.sent(10);
+        window.answered(&answer(10, PubAckReason::Success));
+        assert_eq!(window.outcomes.back(), Some(&Outcome::Published((1, 4))));
+        assert_eq!(window.len(), 0);
     }
 
     #[test]
@@ -306,7 +348,7 @@ mod tests {
         }
         let order = |window: &Window| {
             let ids = window.entries.iter().filter_map(|entry| match &entry.message {
-                Source::Taken(message) => Some(message.id),
+                Source::Taken(message) => Some(message.id.1),
                 Source::State => None,
             });
             ids.collect::<Vec<_>>()

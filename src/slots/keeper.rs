@@ -441,6 +441,7 @@ impl Keeper {
         let session = self.place(means, slot, self.group.clone()).map(Place::hear);
         let outward = Some(Outward::start(
             self.broker_session(means, slot),
+            None,
             slot,
             Duration::ZERO,
             (means.store.clone(), Arc::clone(&means.outbox)),
@@ -480,7 +481,7 @@ impl Keeper {
         if let Some(outward) = post.outward {
             outward.abandon();
         }
-        means.outbox.in_hand().clear();
+        means.outbox.take_back();
         if let Some(session) = post.session {
             session.task.abort();
             let _ = session.task.await;

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mqtt5::broker::router::MessageRouter;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant as Tick, timeout};
 use tracing::warn;
 
+use crate::broker::outlet;
 use crate::deliver;
 use crate::message::Inbound;
 use crate::mqtt::{self, BrokerSession, Line, Pulse, Seat, SlotNumber, Word};
@@ -30,9 +32,10 @@ pub struct Outward {
 
 impl Outward {
     /// Publishes what is there for the slot, alerts `alerts_after` the start, and reports what became
-    /// of it.
+    /// of it. With the broker inside, `inside` takes it, and the connection bears the heartbeat alone.
     pub fn start(
         session: BrokerSession,
+        inside: Option<Arc<MessageRouter>>,
         slot: SlotNumber,
         alerts_after: Duration,
         (store, outbox): (Store, Arc<Outbox>),
@@ -42,7 +45,13 @@ impl Outward {
         let (outgoing, to_publish) = mpsc::channel(BATCH_MAX);
         let (stop_publishing, publishing) = watch::channel(false);
         let publisher = tokio::spawn(async move {
-            publish::run(&session, to_publish, report, status, publishing).await;
+            let Some(router) = inside else {
+                return publish::run(&session, to_publish, report, status, publishing).await;
+            };
+            let (_nobody, nothing) = mpsc::channel(1);
+            let outlet = outlet::run(router, to_publish, report.clone());
+            let heartbeat = publish::run(&session, nothing, report, status, publishing);
+            tokio::join!(outlet, heartbeat);
         });
         let (stop_delivering, delivering) = watch::channel(false);
         let deliver = deliver::run(store, outbox, slot, outgoing, alerts_after, delivering);

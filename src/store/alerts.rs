@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde::Deserialize;
 use sqlx::FromRow;
 
 use super::cases::{CaseKey, read_keys};
@@ -24,8 +24,9 @@ pub struct StoredAlert {
     pub message: AlertMessage,
 }
 
-#[derive(FromRow)]
+#[derive(FromRow, Deserialize)]
 struct AlertRow {
+    id: String,
     contract: String,
     night: String,
     client_ref: Option<String>,
@@ -53,16 +54,16 @@ pub async fn of_cases(
     db: &mut Db,
     keys: &BTreeSet<CaseKey>,
 ) -> Result<Vec<(CaseKey, StoredAlert)>, StoreError> {
-    let found: Vec<AlertRow> = sql(
-        "SELECT a.contract, a.night, a.client_ref, a.visit_ref, a.carer_ref, a.kind, a.due_at, \
-         a.raised_at, a.told, a.resolved_at, a.resolution, a.message \
-         FROM json_each($1) k CROSS JOIN alert a WHERE a.contract = k.value->>'contract' \
-         AND a.night = k.value->>'night' AND a.client_ref = k.value->>'client' \
-         ORDER BY a.raised_at, a.id",
+    let mut found: Vec<AlertRow> = packed!(
+        "a.id, a.contract, a.night, a.client_ref, a.visit_ref, a.carer_ref, a.kind, a.due_at, \
+         a.raised_at, a.told, a.resolved_at, a.resolution, a.message",
+        "FROM jsonb_each($1) k CROSS JOIN alert a WHERE a.contract = k.value->>'contract' \
+         AND a.night = k.value->>'night' AND a.client_ref = k.value->>'client'"
     )
-    .bind(rows(keys.iter().map(CaseKey::to_json)))
-    .fetch_all(db)
+    .bind(rows(keys.iter().map(CaseKey::to_row)))
+    .fetch_packed(db)
     .await?;
+    found.sort_by(|a, b| (a.raised_at, &a.id).cmp(&(b.raised_at, &b.id)));
     let mut alerts = Vec::new();
     for row in found {
         let (Some(client), Some(visit_ref)) = (&row.client_ref, &row.visit_ref) else { continue };
@@ -135,23 +136,23 @@ pub async fn save(db: &mut Db, alerts: &[ToSave<'_>]) -> Result<(), StoreError> 
             }
             About::Night(contract, night) => (contract, *night, None, None, None),
         };
-        json!({
-            "id": message.alert_id.to_string(),
-            "contract": contract.as_str(),
-            "night": night_text(night),
-            "client": client,
-            "visit": visit,
-            "sender_kind": sender.map(|(kind, _)| kind),
-            "sender": sender.map(|(_, reference)| reference),
-            "carer": message.carer_ref.as_ref().map(CarerRef::as_str),
-            "kind": message.kind.as_str(),
-            "due": message.due_at.timestamp_micros(),
-            "raised": message.raised_at.timestamp_micros(),
-            "told": i64::from(*told),
-            "resolved": resolved_at.map(|at| at.timestamp_micros()),
-            "resolution": message.resolution.map(Resolution::as_str),
-            "message": json!(message).to_string(),
-        })
+        row! {
+            id: message.alert_id.to_string(),
+            contract: contract.as_str(),
+            night: night,
+            client: client,
+            visit: visit,
+            sender_kind: sender.map(|(kind, _)| kind),
+            sender: sender.map(|(_, reference)| reference),
+            carer: message.carer_ref.as_ref().map(CarerRef::as_str),
+            kind: message.kind.as_str(),
+            due: message.due_at.timestamp_micros(),
+            raised: message.raised_at.timestamp_micros(),
+            told: i64::from(*told),
+            resolved: resolved_at.map(|at| at.timestamp_micros()),
+            resolution: message.resolution.map(Resolution::as_str),
+            message: serde_json::to_string(message).unwrap_or_default(),
+        }
     });
     sql("INSERT INTO alert (id, contract, night, client_ref, visit_ref, sender_kind, sender_ref, \
          carer_ref, kind, due_at, raised_at, told, resolved_at, resolution, message) \
@@ -159,7 +160,7 @@ pub async fn save(db: &mut Db, alerts: &[ToSave<'_>]) -> Result<(), StoreError> 
          value->>'visit', value->>'sender_kind', value->>'sender', value->>'carer', \
          value->>'kind', CAST(value->>'due' AS BIGINT), CAST(value->>'raised' AS BIGINT), \
          CAST(value->>'told' AS BIGINT), CAST(value->>'resolved' AS BIGINT), \
-         value->>'resolution', value->>'message' FROM json_each($1) WHERE true \
+         value->>'resolution', value->>'message' FROM jsonb_each($1) WHERE true \
          ON CONFLICT (id) DO UPDATE SET carer_ref = excluded.carer_ref, \
          resolved_at = excluded.resolved_at, resolution = excluded.resolution, \
          message = excluded.message")
@@ -179,8 +180,8 @@ pub async fn overdue_of(
 ) -> Result<BTreeSet<CaseKey>, StoreError> {
     let keys = carers
         .iter()
-        .map(|(contract, carer)| json!({"contract": contract.as_str(), "carer": carer.as_str()}));
-    let found = sql("SELECT DISTINCT a.contract, a.night, a.client_ref FROM json_each($1) k \
+        .map(|(contract, carer)| row! { contract: contract.as_str(), carer: carer.as_str() });
+    let found = sql("SELECT DISTINCT a.contract, a.night, a.client_ref FROM jsonb_each($1) k \
          CROSS JOIN alert a WHERE a.contract = k.value->>'contract' AND a.kind = $2 \
          AND a.carer_ref = k.value->>'carer' AND a.resolved_at IS NULL \
          AND a.client_ref IS NOT NULL")

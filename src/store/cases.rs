@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::sql::{Statement, either, sql};
 use super::{Db, StoreError, contract_rows, hold, night_text, read_night, rows};
@@ -25,12 +25,12 @@ pub struct CaseKey {
 impl CaseKey {
     /// As a row of a statement's array.
     #[must_use]
-    pub fn to_json(&self) -> Value {
-        json!({
-            "contract": self.contract.as_str(),
-            "night": night_text(self.night),
-            "client": self.client.as_str(),
-        })
+    pub(super) fn to_row(&self) -> impl Serialize {
+        row! {
+            contract: self.contract.as_str(),
+            night: self.night,
+            client: self.client.as_str(),
+        }
     }
 }
 
@@ -51,7 +51,7 @@ macro_rules! due {
     ($hold:literal) => {
         concat!(
             "SELECT n.contract, n.night, n.client_ref FROM night n WHERE n.due_at <= $1 \
-             AND EXISTS (SELECT 1 FROM json_each($3) k WHERE k.value->>'contract' = n.contract) \
+             AND EXISTS (SELECT 1 FROM jsonb_each($3) k WHERE k.value->>'contract' = n.contract) \
              ORDER BY n.due_at DESC LIMIT $2 ",
             $hold
         )
@@ -81,10 +81,10 @@ pub async fn due(
 }
 
 macro_rules! due_at {
-    ($hold:literal) => {
-        concat!(
-            "SELECT n.contract, n.night, n.client_ref, n.due_at FROM json_each($1) k \
-             CROSS JOIN night n WHERE n.contract = k.value->>'contract' \
+    ($how:ident: $hold:literal) => {
+        $how!(
+            "n.contract, n.night, n.client_ref, n.due_at",
+            "FROM jsonb_each($1) k CROSS JOIN night n WHERE n.contract = k.value->>'contract' \
              AND n.night = k.value->>'night' AND n.client_ref = k.value->>'client' ",
             $hold
         )
@@ -101,9 +101,9 @@ pub async fn due_at(
     keys: &BTreeSet<CaseKey>,
 ) -> Result<BTreeMap<CaseKey, Option<i64>>, StoreError> {
     if !db.must_hold() {
-        return read_due(sql(due_at!("")), db, keys).await;
+        return read_due(due_at!(packed: ""), db, keys).await;
     }
-    let hold = || sql(due_at!("ORDER BY n.contract, n.night, n.client_ref FOR UPDATE OF n"));
+    let hold = || due_at!(plain: "ORDER BY n.contract, n.night, n.client_ref FOR UPDATE OF n");
     let mut found = read_due(hold(), db, keys).await?;
     let new: BTreeSet<CaseKey> =
         keys.iter().filter(|key| !found.contains_key(key)).cloned().collect();
@@ -122,7 +122,7 @@ async fn read_due(
     keys: &BTreeSet<CaseKey>,
 ) -> Result<BTreeMap<CaseKey, Option<i64>>, StoreError> {
     let found: Vec<(String, String, String, Option<i64>)> =
-        statement.bind(rows(keys.iter().map(CaseKey::to_json))).fetch_all(db).await?;
+        statement.bind(rows(keys.iter().map(CaseKey::to_row))).fetch_packed(db).await?;
     found
         .into_iter()
         .map(|(contract, night, client, due_at)| {
@@ -134,9 +134,12 @@ async fn read_due(
 
 fn with_due<'a>(due: impl IntoIterator<Item = (&'a CaseKey, Option<Instant>)>) -> String {
     rows(due.into_iter().map(|(key, at)| {
-        let mut value = key.to_json();
-        value["due"] = json!(at.map(|at| at.timestamp_micros()));
-        value
+        row! {
+            contract: key.contract.as_str(),
+            night: key.night,
+            client: key.client.as_str(),
+            due: at.map(|at| at.timestamp_micros()),
+        }
     }))
 }
 
@@ -150,7 +153,7 @@ pub async fn set_due(
 ) -> Result<(), StoreError> {
     sql("INSERT INTO night (contract, night, client_ref, due_at) \
          SELECT value->>'contract', value->>'night', value->>'client', \
-         CAST(value->>'due' AS BIGINT) FROM json_each($1) WHERE true \
+         CAST(value->>'due' AS BIGINT) FROM jsonb_each($1) WHERE true \
          ON CONFLICT (contract, client_ref, night) DO UPDATE SET due_at = excluded.due_at")
     .bind(with_due(due))
     .execute(db)
@@ -169,7 +172,7 @@ pub async fn arm(
 ) -> Result<(), StoreError> {
     sql("INSERT INTO night (contract, night, client_ref, due_at) \
          SELECT value->>'contract', value->>'night', value->>'client', \
-         CAST(value->>'due' AS BIGINT) FROM json_each($1) WHERE true \
+         CAST(value->>'due' AS BIGINT) FROM jsonb_each($1) WHERE true \
          ON CONFLICT (contract, client_ref, night) DO UPDATE SET due_at = $2")
     .bind(with_due(due.iter().map(|(key, at)| (key, Some(*at)))))
     .bind(now.timestamp_micros())

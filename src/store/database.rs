@@ -117,12 +117,11 @@ impl fmt::Display for Database {
             Self::File(path) => write!(f, "{}", path.display()),
             Self::Postgres(options) => {
                 let name = options.get_database().unwrap_or_default();
-                match options.get_socket() {
-                    Some(socket) => write!(f, "{name} of PostgreSQL at {}", socket.display()),
-                    None => {
-                        let (host, port) = (options.get_host(), options.get_port());
-                        write!(f, "{name} of PostgreSQL at {host}:{port}")
-                    }
+                if let Some(socket) = options.get_socket() {
+                    write!(f, "{name} of PostgreSQL at {}", socket.display())
+                } else {
+                    let (host, port) = (options.get_host(), options.get_port());
+                    write!(f, "{name} of PostgreSQL at {host}:{port}")
                 }
             }
         }

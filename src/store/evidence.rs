@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::json;
+use serde::Deserialize;
 use sqlx::FromRow;
 
 use super::cases::{CaseKey, read_keys};
@@ -60,27 +60,27 @@ pub async fn insert(db: &mut Db, events: &[NewEvent<'_>]) -> Result<(), StoreErr
     let values = events.iter().map(|new| {
         let event = &new.decoded.event;
         let (night, client, by) = placed(new.place, new.night);
-        json!({
-            "contract": event.contract.as_str(),
-            "id": event.event_id.to_string(),
-            "content": hex(&new.decoded.content),
-            "topic": new.topic,
-            "payload": String::from_utf8_lossy(new.payload),
-            "received": event.received_at.timestamp_micros(),
-            "effective": event.effective_at().timestamp_micros(),
-            "carer": event.carer_ref.as_str(),
-            "names": names_visit(event),
-            "night": night,
-            "client": client,
-            "by": by,
-        })
+        row! {
+            contract: event.contract.as_str(),
+            id: event.event_id.to_string(),
+            content: hex(&new.decoded.content),
+            topic: new.topic,
+            payload: String::from_utf8_lossy(new.payload),
+            received: event.received_at.timestamp_micros(),
+            effective: event.effective_at().timestamp_micros(),
+            carer: event.carer_ref.as_str(),
+            names: names_visit(event),
+            night: night,
+            client: client,
+            by: by,
+        }
     });
     sql("INSERT INTO event (contract, event_id, content, topic, payload, received_at, \
          effective_at, carer_ref, names_visit, night, client_ref, placed_by) \
          SELECT value->>'contract', value->>'id', value->>'content', value->>'topic', \
          value->>'payload', CAST(value->>'received' AS BIGINT), \
          CAST(value->>'effective' AS BIGINT), value->>'carer', value->>'names', value->>'night', \
-         value->>'client', value->>'by' FROM json_each($1)")
+         value->>'client', value->>'by' FROM jsonb_each($1)")
     .bind(rows(values))
     .execute(db)
     .await?;
@@ -108,7 +108,7 @@ pub struct Known {
     pub case: Option<(ClientRef, Night)>,
 }
 
-#[derive(FromRow)]
+#[derive(FromRow, Deserialize)]
 struct KnownRow {
     contract: String,
     event_id: String,
@@ -129,16 +129,16 @@ pub async fn known(
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let keys = ids
-        .iter()
-        .map(|(contract, id)| json!({"contract": contract.as_str(), "id": id.to_string()}));
-    let found: Vec<KnownRow> =
-        sql("SELECT e.contract, e.event_id, e.content, e.received_at, e.night, e.client_ref \
-         FROM json_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
-         AND e.event_id = k.value->>'id'")
-        .bind(rows(keys))
-        .fetch_all(db)
-        .await?;
+    let keys =
+        ids.iter().map(|(contract, id)| row! { contract: contract.as_str(), id: id.to_string() });
+    let found: Vec<KnownRow> = packed!(
+        "e.contract, e.event_id, e.content, e.received_at, e.night, e.client_ref",
+        "FROM jsonb_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
+         AND e.event_id = k.value->>'id'"
+    )
+    .bind(rows(keys))
+    .fetch_packed(db)
+    .await?;
     found
         .into_iter()
         .map(|row| {
@@ -152,7 +152,7 @@ pub async fn known(
         .collect()
 }
 
-/// Counts a message that said again what an event had said.
+/// Counts messages that said again what these events had said, one for each.
 ///
 /// # Errors
 /// When the database fails.
@@ -160,13 +160,22 @@ pub async fn count_duplicates(
     db: &mut Db,
     ids: &[(ContractId, EventId)],
 ) -> Result<(), StoreError> {
-    for (contract, id) in ids {
-        sql("UPDATE event SET duplicates = duplicates + 1 WHERE contract = $1 AND event_id = $2")
-            .bind(contract.as_str())
-            .bind(id.to_string())
-            .execute(db)
-            .await?;
+    if ids.is_empty() {
+        return Ok(());
     }
+    let mut times: BTreeMap<&(ContractId, EventId), i64> = BTreeMap::new();
+    for id in ids {
+        *times.entry(id).or_default() += 1;
+    }
+    let values = times.iter().map(|((contract, id), times)| {
+        row! { contract: contract.as_str(), id: id.to_string(), times: times }
+    });
+    sql("UPDATE event SET duplicates = duplicates + CAST(k.value->>'times' AS BIGINT) \
+         FROM jsonb_each($1) k WHERE event.contract = k.value->>'contract' \
+         AND event.event_id = k.value->>'id'")
+    .bind(rows(values))
+    .execute(db)
+    .await?;
     Ok(())
 }
 
@@ -185,7 +194,7 @@ pub struct Recorded {
     pub by: Option<PlacedBy>,
 }
 
-#[derive(FromRow)]
+#[derive(FromRow, Deserialize)]
 struct EventRow {
     id: i64,
     topic: String,
@@ -214,15 +223,14 @@ impl EventRow {
 }
 
 macro_rules! events {
-    ($rest:literal) => {
-        concat!(
-            "SELECT e.id, e.topic, e.payload, e.received_at, e.night, e.client_ref, e.placed_by ",
-            $rest
-        )
+    ($how:ident: $rest:literal) => {
+        $how!("e.id, e.topic, e.payload, e.received_at, e.night, e.client_ref, e.placed_by", $rest)
     };
 }
 
-fn read_all(found: Vec<EventRow>) -> Result<Vec<Recorded>, StoreError> {
+/// In order of receipt.
+fn read_all(mut found: Vec<EventRow>) -> Result<Vec<Recorded>, StoreError> {
+    found.sort_unstable_by_key(|row| row.id);
     found.into_iter().map(EventRow::read).collect()
 }
 
@@ -231,12 +239,12 @@ fn read_all(found: Vec<EventRow>) -> Result<Vec<Recorded>, StoreError> {
 /// # Errors
 /// When the database fails.
 pub async fn of_cases(db: &mut Db, keys: &BTreeSet<CaseKey>) -> Result<Vec<Recorded>, StoreError> {
-    let found = sql(events!(
-        "FROM json_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
-         AND e.night = k.value->>'night' AND e.client_ref = k.value->>'client' ORDER BY e.id"
-    ))
-    .bind(rows(keys.iter().map(CaseKey::to_json)))
-    .fetch_all(db)
+    let found = events!(
+        packed: "FROM jsonb_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
+         AND e.night = k.value->>'night' AND e.client_ref = k.value->>'client'"
+    )
+    .bind(rows(keys.iter().map(CaseKey::to_row)))
+    .fetch_packed(db)
     .await?;
     read_all(found)
 }
@@ -251,10 +259,10 @@ pub async fn of_nights(
     from: Night,
     to: Night,
 ) -> Result<Vec<Recorded>, StoreError> {
-    let found = sql(events!(
-        "FROM event e WHERE e.contract = $1 AND e.night BETWEEN $2 AND $3 \
-         AND e.client_ref <> '' ORDER BY e.id"
-    ))
+    let found = events!(
+        plain: "FROM event e WHERE e.contract = $1 AND e.night BETWEEN $2 AND $3 \
+         AND e.client_ref <> ''"
+    )
     .bind(contract.as_str())
     .bind(night_text(from))
     .bind(night_text(to))
@@ -276,33 +284,36 @@ pub async fn naming(
     }
     let keys = refs
         .iter()
-        .map(|(contract, visit)| json!({"contract": contract.as_str(), "visit": visit.as_str()}));
-    let found = sql(events!(
-        "FROM json_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
-         AND e.names_visit = k.value->>'visit' ORDER BY e.id"
-    ))
+        .map(|(contract, visit)| row! { contract: contract.as_str(), visit: visit.as_str() });
+    let found = events!(
+        packed: "FROM jsonb_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
+         AND e.names_visit = k.value->>'visit'"
+    )
     .bind(rows(keys))
-    .fetch_all(db)
+    .fetch_packed(db)
     .await?;
     read_all(found)
 }
 
-/// The events of these nights that are unplaced or were placed by their position.
+/// The next events of a night that are unplaced or were placed by their position.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn loosely_placed(
     db: &mut Db,
-    nights: &BTreeSet<(ContractId, Night)>,
+    contract: &ContractId,
+    night: Night,
+    after: i64,
+    most: i64,
 ) -> Result<Vec<Recorded>, StoreError> {
-    let keys = nights.iter().map(
-        |(contract, night)| json!({"contract": contract.as_str(), "night": night_text(*night)}),
-    );
-    let found = sql(events!(
-        "FROM json_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
-         AND e.night = k.value->>'night' AND e.placed_by IN ('unplaced', 'position') ORDER BY e.id"
-    ))
-    .bind(rows(keys))
+    let found = events!(
+        plain: "FROM event e WHERE e.contract = $1 AND e.night = $2 AND e.id > $3 \
+         AND e.placed_by IN ('unplaced', 'position') ORDER BY e.id LIMIT $4"
+    )
+    .bind(contract.as_str())
+    .bind(night_text(night))
+    .bind(after)
+    .bind(most)
     .fetch_all(db)
     .await?;
     read_all(found)
@@ -320,13 +331,13 @@ pub async fn to_place_anew(
     most: i64,
 ) -> Result<Vec<Recorded>, StoreError> {
     let keys = from.iter().map(|(contract, from)| {
-        json!({"contract": contract.as_str(), "from": from.map(night_text).unwrap_or_default()})
+        row! { contract: contract.as_str(), from: from.map(night_text).unwrap_or_default() }
     });
-    let found = sql(events!(
-        "FROM json_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
+    let found = events!(
+        plain: "FROM jsonb_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
          AND e.night >= k.value->>'from' AND e.id > $2 AND e.placed_by <> 'client' \
          ORDER BY e.id LIMIT $3"
-    ))
+    )
     .bind(rows(keys))
     .bind(after)
     .bind(most)
@@ -368,14 +379,14 @@ pub async fn seen(
         return Ok(Vec::new());
     }
     let keys = carers.iter().map(|((contract, carer), after)| {
-        json!({
-            "contract": contract.as_str(),
-            "carer": carer.as_str(),
-            "after": after.timestamp_micros(),
-        })
+        row! {
+            contract: contract.as_str(),
+            carer: carer.as_str(),
+            after: after.timestamp_micros(),
+        }
     });
     let found: Vec<(String, String, i64, String)> =
-        sql("SELECT e.contract, e.carer_ref, e.effective_at, e.client_ref FROM json_each($1) k \
+        sql("SELECT e.contract, e.carer_ref, e.effective_at, e.client_ref FROM jsonb_each($1) k \
          CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
          AND e.carer_ref = k.value->>'carer' \
          AND e.effective_at > CAST(k.value->>'after' AS BIGINT) AND e.client_ref <> ''")
@@ -402,14 +413,14 @@ pub async fn nights_before(
         return Ok(BTreeSet::new());
     }
     let keys = carers.iter().map(|(contract, carer, before, client)| {
-        json!({
-            "contract": contract.as_str(),
-            "carer": carer.as_str(),
-            "before": before.timestamp_micros(),
-            "client": client.as_ref().map(ClientRef::as_str),
-        })
+        row! {
+            contract: contract.as_str(),
+            carer: carer.as_str(),
+            before: before.timestamp_micros(),
+            client: client.as_ref().map(ClientRef::as_str),
+        }
     });
-    let found = sql("SELECT DISTINCT e.contract, e.night, e.client_ref FROM json_each($1) k \
+    let found = sql("SELECT DISTINCT e.contract, e.night, e.client_ref FROM jsonb_each($1) k \
          CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
          AND e.carer_ref = k.value->>'carer' \
          AND e.effective_at < CAST(k.value->>'before' AS BIGINT) AND e.client_ref <> '' \

@@ -70,7 +70,7 @@ pub(super) async fn names(db: &mut Db, names: String) -> Result<(), StoreError> 
     if db.must_hold() {
         // In one order, so that two who hold several do not wait for each other.
         sql("SELECT pg_advisory_xact_lock(n.name) FROM (SELECT DISTINCT \
-             hashtextextended(value #>> '{}', 0) AS name FROM json_each($1) ORDER BY 1) n")
+             hashtextextended(value #>> '{}', 0) AS name FROM jsonb_each($1) ORDER BY 1) n")
         .bind(names)
         .execute(db)
         .await?;

@@ -7,7 +7,7 @@ use super::sql::sql;
 use super::{Db, StoreError, read_night};
 use crate::domain::calendar::Night;
 use crate::domain::instant::Instant;
-use crate::domain::refs::{ClientRef, ContractId, VisitRef};
+use crate::domain::refs::{ClientRef, ContractId};
 
 /// Staged rows of an import that was never finished are removed after this long.
 const ABANDONED_AFTER: chrono::TimeDelta = chrono::TimeDelta::days(1);
@@ -98,10 +98,10 @@ pub struct ToApply {
 /// # Errors
 /// When the database fails.
 pub async fn to_apply(db: &mut Db) -> Result<Option<ToApply>, StoreError> {
-    Ok(sql("SELECT id, kind, applied_to FROM import \
+    sql("SELECT id, kind, applied_to FROM import \
          WHERE seq IS NOT NULL AND applied_at IS NULL ORDER BY seq LIMIT 1")
     .fetch_optional(db)
-    .await?)
+    .await
 }
 
 /// Records how far the consequences of an import have been drawn.
@@ -121,30 +121,6 @@ pub async fn applied(
         .execute(db)
         .await?;
     Ok(())
-}
-
-/// The next visits of an import, with their numbers.
-///
-/// # Errors
-/// When the database fails.
-pub async fn visits(
-    db: &mut Db,
-    id: i64,
-    after: i64,
-    most: i64,
-) -> Result<Vec<(i64, ContractId, VisitRef)>, StoreError> {
-    let found: Vec<(i64, String, String)> =
-        sql("SELECT id, contract, visit_ref FROM planned_visit WHERE import_id = $1 AND id > $2 \
-         ORDER BY id LIMIT $3")
-        .bind(id)
-        .bind(after)
-        .bind(most)
-        .fetch_all(db)
-        .await?;
-    found
-        .into_iter()
-        .map(|(id, contract, visit)| Ok((id, contract.parse()?, visit.parse()?)))
-        .collect()
 }
 
 /// The contracts in which an import changes where events belong, each with the earliest date as of

@@ -3,11 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::json;
 use sqlx::FromRow;
 
 use super::sql::{either, sql};
-use super::{Db, StoreError, night_text, rows};
+use super::{Db, StoreError, night_text, outbox, rows};
 use crate::domain::calendar::Night;
 use crate::domain::instant::Instant;
 use crate::domain::refs::{ContractId, EventId};
@@ -48,7 +47,7 @@ macro_rules! add_as {
             $counter,
             ", CAST(value->>'received' AS BIGINT), CAST(value->>'accepted' AS BIGINT), \
              CAST(value->>'duplicate' AS BIGINT), CAST(value->>'rejected' AS BIGINT), \
-             CAST(value->>'status' AS BIGINT) FROM json_each($1) WHERE true \
+             CAST(value->>'status' AS BIGINT) FROM jsonb_each($1) WHERE true \
              ON CONFLICT (contract, night, counter) DO UPDATE SET \
              received = ledger.received + excluded.received, \
              accepted = ledger.accepted + excluded.accepted, \
@@ -83,15 +82,15 @@ pub async fn add(db: &mut Db, pages: &Pages) -> Result<(), StoreError> {
         return Ok(());
     }
     let values = pages.iter().map(|((contract, night), page)| {
-        json!({
-            "contract": word(contract.as_ref()),
-            "night": night_text(*night),
-            "received": page.received,
-            "accepted": page.accepted,
-            "duplicate": page.duplicate,
-            "rejected": page.rejected,
-            "status": page.status,
-        })
+        row! {
+            contract: word(contract.as_ref()),
+            night: night,
+            received: page.received,
+            accepted: page.accepted,
+            duplicate: page.duplicate,
+            rejected: page.rejected,
+            status: page.status,
+        }
     });
     either(add_as!("''"), add_as!("current_setting('application_name')"))
         .bind(rows(values))
@@ -280,15 +279,18 @@ pub async fn receipts_waiting(
     db: &mut Db,
     contract: &ContractId,
 ) -> Result<BTreeSet<EventId>, StoreError> {
+    let found: Vec<(String,)> = sql("SELECT messages FROM outbox WHERE kind = $1")
+        .bind(outbox::Kind::Receipt.as_str())
+        .fetch_all(db)
+        .await?;
     let stem = format!("nightrun/v1/{contract}/");
-    let found: Vec<(String,)> = sql("SELECT payload FROM outbox \
-         WHERE substr(topic, 1, length($1)) = $1 AND topic LIKE '%/receipt'")
-    .bind(stem)
-    .fetch_all(db)
-    .await?;
-    let id = |payload: &str| -> Option<EventId> {
-        let receipt: serde_json::Value = serde_json::from_str(payload).ok()?;
-        receipt["event_id"].as_str()?.parse().ok()
+    let id = |(topic, payload): outbox::Message| -> Option<EventId> {
+        let receipt: serde_json::Value = serde_json::from_str(&payload).ok()?;
+        receipt["event_id"].as_str().filter(|_| topic.starts_with(&stem))?.parse().ok()
     };
-    Ok(found.iter().filter_map(|(payload,)| id(payload)).collect())
+    let mut waiting = BTreeSet::new();
+    for (messages,) in found {
+        waiting.extend(outbox::read_messages(&messages)?.into_iter().filter_map(id));
+    }
+    Ok(waiting)
 }

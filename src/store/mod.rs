@@ -6,7 +6,36 @@
 //! are one text for both engines wherever these agree ([`sql`]). `CROSS JOIN` fixes the order of the
 //! loops in SQLite: the few keys first. Decides nothing.
 
+#![allow(non_camel_case_types, reason = "a row has types that are named as its values are")]
+
+/// A row of a statement's array: its values by their names.
+macro_rules! row {
+    ($($name:ident: $value:expr),* $(,)?) => {{
+        #[derive(serde::Serialize)]
+        struct Row<$($name),*> { $($name: $name),* }
+        Row { $($name: $value),* }
+    }};
+}
+
+/// A statement for rows of these columns.
+macro_rules! plain {
+    ($columns:literal, $($rest:literal),+) => {
+        $crate::store::sql::sql(concat!("SELECT ", $columns, " ", $($rest),+))
+    };
+}
+
+/// The same, for [`sql::Statement::fetch_packed`]. The rows come in any order.
+macro_rules! packed {
+    ($columns:literal, $($rest:literal),+) => {
+        $crate::store::sql::either(
+            concat!("SELECT json_group_array(json_array(", $columns, ")) ", $($rest),+),
+            concat!("SELECT ", $columns, " ", $($rest),+),
+        )
+    };
+}
+
 pub mod alerts;
+pub mod applying;
 pub mod audit;
 pub mod cases;
 pub mod copy;
@@ -17,18 +46,23 @@ pub mod hold;
 pub mod imports;
 pub mod ledger;
 pub mod lock;
+#[cfg(test)]
+mod migrated;
 pub mod outbox;
 pub mod plan;
 pub mod registers;
 pub mod senders;
 pub mod slots;
 pub mod sql;
+pub mod staging;
+pub mod turn;
 pub mod versions;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Serializer as _;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
@@ -42,12 +76,16 @@ use crate::domain::refs::{BadReference, ContractId};
 use crate::mqtt::SlotNumber;
 pub use database::Database;
 pub use sql::Db;
+use turn::Turns;
 use versions::{Older, Versions};
 
 /// How long a statement waits for another program that has locked the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pages that a connection keeps in memory: negative, because it is in KiB.
 const CACHE_KIB: &str = "-8192";
+/// Pages of the write-ahead log after which it is folded in: a page that was written often meanwhile is
+/// folded in once.
+const FOLDED_IN_AFTER_PAGES: &str = "4000";
 /// Rows that the database may be ahead of who reads them: a hand-over costs more than a row.
 const ROWS_AHEAD: usize = 1_024;
 /// Most connections that read at the same time.
@@ -219,7 +257,7 @@ pub struct Store(Pools);
 
 #[derive(Debug, Clone)]
 enum Pools {
-    Sqlite { writer: SqlitePool, reader: SqlitePool },
+    Sqlite { writer: SqlitePool, turns: Turns, reader: SqlitePool },
     Postgres(PgPool),
 }
 
@@ -271,7 +309,7 @@ impl Store {
         let (pools, versions) = match database {
             Database::File(path) => {
                 let options = SqliteConnectOptions::new().filename(path);
-                Self::open_file(options, database, older).await?
+                Self::open_file(options, path, database, older).await?
             }
             Database::Postgres(options) => {
                 let options = (**options).clone();
@@ -283,6 +321,7 @@ impl Store {
 
     async fn open_file(
         options: SqliteConnectOptions,
+        path: &Path,
         database: &Database,
         older: Older,
     ) -> Result<(Pools, Versions), StoreError> {
@@ -293,6 +332,7 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .pragma("cache_size", CACHE_KIB)
+            .pragma("wal_autocheckpoint", FOLDED_IN_AFTER_PAGES)
             .row_buffer_size(ROWS_AHEAD)
             .busy_timeout(BUSY_TIMEOUT)
             .disable_statement_logging();
@@ -305,12 +345,13 @@ impl Store {
         let writer =
             pool().max_connections(1).connect_with(options.clone()).await.map_err(cannot)?;
         let versions = versions::of_file(&writer, database, older).await?;
+        let turns = Turns::of(path).map_err(|failed| cannot(failed.into()))?;
         let reader = pool()
             .max_connections(READERS_MAX)
             .connect_with(options.read_only(true).create_if_missing(false))
             .await
             .map_err(cannot)?;
-        Ok((Pools::Sqlite { writer, reader }, versions))
+        Ok((Pools::Sqlite { writer, turns, reader }, versions))
     }
 
     async fn open_postgres(
@@ -341,7 +382,10 @@ impl Store {
     /// As above.
     pub async fn write_for(&self, slot: SlotNumber) -> Result<Db, StoreError> {
         Ok(match &self.0 {
-            Pools::Sqlite { writer, .. } => Db::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Pools::Sqlite { writer, turns, .. } => {
+                let _turn = turns.take().await.map_err(sqlx::Error::Io)?;
+                Db::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
             Pools::Postgres(pool) => Db::Postgres { tx: pool.begin().await?, writes: true, slot },
         })
     }
@@ -363,7 +407,7 @@ impl Store {
     /// Closes all connections; a SQLite file's write-ahead log is folded in.
     pub async fn close(&self) {
         match &self.0 {
-            Pools::Sqlite { writer, reader } => {
+            Pools::Sqlite { writer, reader, .. } => {
                 reader.close().await;
                 writer.close().await;
             }
@@ -400,7 +444,7 @@ fn at(micros: i64) -> Instant {
 }
 
 fn night_text(night: Night) -> String {
-    night.format("%Y-%m-%d").to_string()
+    night.to_string()
 }
 
 fn read_night(text: &str) -> Result<Night, StoreError> {
@@ -411,21 +455,15 @@ fn read_word<T: std::str::FromStr>(text: &str) -> Result<T, StoreError> {
     text.parse().map_err(|_| StoreError::Foreign(format!("the word {text:?}")))
 }
 
-/// Rows as one JSON array, to be read by `json_each($1)`.
+/// Rows as one JSON array, to be read by `jsonb_each($1)`.
 fn rows<T: serde::Serialize>(values: impl IntoIterator<Item = T>) -> String {
-    let mut text = String::from("[");
-    for value in values {
-        if text.len() > 1 {
-            text.push(',');
-        }
-        // What is written here are numbers and texts by their names: that does not fail.
-        text.push_str(&serde_json::to_string(&value).unwrap_or_default());
-    }
-    text.push(']');
-    text
+    let mut text = Vec::new();
+    // What is written here are numbers and texts by their names: that does not fail.
+    let _ = serde_json::Serializer::new(&mut text).collect_seq(values);
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// Contracts as such rows, with their names under `contract`.
 fn contract_rows(contracts: &BTreeSet<ContractId>) -> String {
-    rows(contracts.iter().map(|contract| serde_json::json!({"contract": contract.as_str()})))
+    rows(contracts.iter().map(|contract| row! { contract: contract.as_str() }))
 }

@@ -1,27 +1,61 @@
 //! What is still to be published: written in the transaction that brings it about, removed when the
-//! broker has it.
+//! broker has it. A row holds all receipts of a batch, or all alerts.
 
 use chrono::TimeDelta;
-use serde_json::json;
 use sqlx::FromRow;
 
 use super::sql::sql;
-use super::{Db, StoreError, rows};
+use super::{Db, StoreError, read_word, rows};
 use crate::domain::instant::Instant;
+use crate::domain::words::words;
 use crate::mqtt::SlotNumber;
 
-/// Most messages that are taken from the outbox at once.
-pub const TAKE_MAX: i64 = 500;
+/// Most rows that are taken from the outbox at once: an alert waits for the receipts of so many.
+pub const TAKE_MAX: i64 = 2;
 
-/// A message that is to be published.
-#[derive(Debug, Clone, FromRow)]
+words! {
+    /// What the messages of a row are.
+    Kind {
+        /// Receipts.
+        Receipt = "receipt",
+        /// Alerts.
+        Alert = "alert",
+    }
+}
+
+/// A topic, and a payload in JSON.
+pub type Message = (String, String);
+
+/// Messages that are to be published, in order.
+#[derive(Debug, Clone)]
 pub struct ToPublish {
-    /// Its place in the outbox.
+    /// Their row of the outbox.
     pub id: i64,
-    /// Where to.
-    pub topic: String,
-    /// The payload, JSON.
-    pub payload: String,
+    /// What they are.
+    pub kind: Kind,
+    /// Themselves.
+    pub messages: Vec<Message>,
+}
+
+#[derive(FromRow)]
+struct OutboxRow {
+    id: i64,
+    kind: String,
+    messages: String,
+    written_at: i64,
+    slot: i64,
+}
+
+impl OutboxRow {
+    fn read(self) -> Result<ToPublish, StoreError> {
+        let messages = read_messages(&self.messages)?;
+        Ok(ToPublish { id: self.id, kind: read_word(&self.kind)?, messages })
+    }
+}
+
+/// The messages of a row.
+pub(super) fn read_messages(text: &str) -> Result<Vec<Message>, StoreError> {
+    serde_json::from_str(text).map_err(|_| StoreError::Foreign("a row of the outbox".to_owned()))
 }
 
 /// A message that the broker refuses is given up after this long. A phone that misses its receipt
@@ -34,78 +68,98 @@ pub const REFUSED_MAX: TimeDelta = TimeDelta::days(1);
 /// When the database fails.
 pub async fn add(
     db: &mut Db,
-    messages: &[(String, String)],
+    kind: Kind,
+    messages: &[Message],
     now: Instant,
 ) -> Result<(), StoreError> {
     if messages.is_empty() {
         return Ok(());
     }
-    let values =
-        messages.iter().map(|(topic, payload)| json!({"topic": topic, "payload": payload}));
     let slot = i64::from(db.slot());
-    sql("INSERT INTO outbox (topic, payload, written_at, not_before, slot) \
-         SELECT value->>'topic', value->>'payload', $2, 0, $3 FROM json_each($1)")
-    .bind(rows(values))
-    .bind(now.timestamp_micros())
+    insert(db, kind, messages, now.timestamp_micros(), 0, slot).await
+}
+
+async fn insert(
+    db: &mut Db,
+    kind: Kind,
+    messages: &[Message],
+    written_at: i64,
+    not_before: i64,
+    slot: i64,
+) -> Result<(), StoreError> {
+    sql("INSERT INTO outbox (kind, messages, written_at, not_before, slot) \
+         VALUES ($1, $2, $3, $4, $5)")
+    .bind(kind.as_str())
+    .bind(rows(messages))
+    .bind(written_at)
+    .bind(not_before)
     .bind(slot)
     .execute(db)
     .await?;
     Ok(())
 }
 
-/// The next messages of a slot after `after` that may be published by `now`, the oldest first.
+/// The next rows of a slot and kind after `after` that may be published by `now`, the oldest first.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn take(
     db: &mut Db,
     slot: SlotNumber,
+    kind: Kind,
     after: i64,
     now: Instant,
 ) -> Result<Vec<ToPublish>, StoreError> {
-    let found = sql("SELECT id, topic, payload FROM outbox \
-         WHERE slot = $4 AND id > $1 AND not_before <= $2 ORDER BY id LIMIT $3")
+    let found: Vec<OutboxRow> = sql("SELECT id, kind, messages, written_at, slot FROM outbox \
+         WHERE slot = $4 AND kind = $5 AND id > $1 AND not_before <= $2 ORDER BY id LIMIT $3")
     .bind(after)
     .bind(now.timestamp_micros())
     .bind(TAKE_MAX)
     .bind(i64::from(slot))
+    .bind(kind.as_str())
     .fetch_all(db)
     .await?;
-    Ok(found)
+    found.into_iter().map(OutboxRow::read).collect()
 }
 
-/// Removes messages that the broker has.
+/// Removes rows of which the broker has all messages, or has refused them.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn remove(db: &mut Db, ids: &[i64]) -> Result<(), StoreError> {
-    sql("DELETE FROM outbox WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))")
-        .bind(rows(ids.iter().map(|id| json!(id))))
+    if ids.is_empty() {
+        return Ok(());
+    }
+    sql("DELETE FROM outbox WHERE id IN (SELECT CAST(value AS BIGINT) FROM jsonb_each($1))")
+        .bind(rows(ids))
         .execute(db)
         .await?;
     Ok(())
 }
 
-/// Puts off a message that the broker refused: it moves to the end, unless it was refused for too
-/// long. Returns whether it is still there.
+/// Puts off a message that the broker refused, in a row of its own at the end, unless it was refused
+/// for too long. Returns whether it is put off; what is no longer there is not.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn put_off(
     db: &mut Db,
-    id: i64,
+    (id, place): (i64, usize),
     not_before: Instant,
     now: Instant,
 ) -> Result<bool, StoreError> {
-    let done = sql("INSERT INTO outbox (topic, payload, written_at, not_before, slot) \
-         SELECT topic, payload, written_at, $2, slot FROM outbox WHERE id = $1 AND written_at > $3")
+    let found: Option<OutboxRow> = sql("SELECT id, kind, messages, written_at, slot FROM outbox \
+             WHERE id = $1 AND written_at > $2")
     .bind(id)
-    .bind(not_before.timestamp_micros())
     .bind((now - REFUSED_MAX).timestamp_micros())
-    .execute(db)
+    .fetch_optional(db)
     .await?;
-    remove(db, &[id]).await?;
-    Ok(done > 0)
+    let Some(row) = found else { return Ok(false) };
+    let (written_at, slot) = (row.written_at, row.slot);
+    let ToPublish { kind, messages, .. } = row.read()?;
+    let Some(message) = messages.get(place..=place) else { return Ok(false) };
+    insert(db, kind, message, written_at, not_before.timestamp_micros(), slot).await?;
+    Ok(true)
 }
 
 /// What the one slot had to publish is the other's.
@@ -141,14 +195,38 @@ mod tests {
     use crate::clock;
     use crate::store::{Database, Store};
 
+    fn message(topic: &str) -> Message {
+        (topic.to_owned(), r#"{"event_id":null}"#.to_owned())
+    }
+
     #[tokio::test]
     async fn a_clock_that_is_put_back_holds_up_no_alert() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&Database::file(&folder.path().join("nightrun.db"))).await.unwrap();
         let mut tx = store.write().await.unwrap();
         let ahead = clock::now();
-        add(&mut tx, &[("topic".to_owned(), "{}".to_owned())], ahead).await.unwrap();
+        add(&mut tx, Kind::Alert, &[message("topic")], ahead).await.unwrap();
         let put_back = ahead - TimeDelta::hours(1);
-        assert_eq!(take(&mut tx, 0, 0, put_back).await.unwrap().len(), 1);
+        assert_eq!(take(&mut tx, 0, Kind::Alert, 0, put_back).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_message_that_is_refused_is_put_off_alone_and_given_up_after_a_day() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Database::file(&folder.path().join("nightrun.db"))).await.unwrap();
+        let mut tx = store.write().await.unwrap();
+        let now = clock::now();
+        let messages = ["a", "b", "c"].map(message);
+        add(&mut tx, Kind::Receipt, &messages, now).await.unwrap();
+        let row = take(&mut tx, 0, Kind::Receipt, 0, now).await.unwrap().remove(0);
+        assert_eq!((row.kind, row.messages.as_slice()), (Kind::Receipt, &messages[..]));
+        let later = now + TimeDelta::seconds(30);
+        assert!(put_off(&mut tx, (row.id, 1), later, now).await.unwrap());
+        remove(&mut tx, &[row.id]).await.unwrap();
+        assert!(take(&mut tx, 0, Kind::Receipt, 0, now).await.unwrap().is_empty(), "not yet");
+        let again = take(&mut tx, 0, Kind::Receipt, 0, later).await.unwrap().remove(0);
+        assert_eq!((again.kind, again.messages), (Kind::Receipt, vec![message("b")]));
+        let next_day = now + REFUSED_MAX;
+        assert!(!put_off(&mut tx, (again.id, 0), next_day, next_day).await.unwrap());
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_json::json;
+use serde::Deserialize;
 use sqlx::FromRow;
 
 use super::cases::CaseKey;
@@ -12,29 +12,29 @@ use super::{Db, StoreError, at, night_text, read_night, read_word, rows};
 use crate::domain::calendar::Night;
 use crate::domain::instant::Instant;
 use crate::domain::plan::{Cancellation, PlannedVisit};
-use crate::domain::quantity::Quantity;
-use crate::domain::refs::{CarerRef, ContractId, RunRef, VisitRef};
+use crate::domain::refs::{ContractId, VisitRef};
 use crate::domain::visit::PlanRow;
 
-/// The columns of a version, with those of its import.
+/// Versions of visits, each with the columns of its import.
 macro_rules! versions {
-    ($from:literal, $where:literal) => {
-        concat!(
-            "SELECT DISTINCT q.id, q.contract, q.visit_ref, q.client_ref, q.night, q.service, ",
-            "q.service_level, q.run, q.start_at, q.end_at, q.carers_required, q.carers, ",
-            "q.time_specific, q.quantity, q.cancelled_at, q.cancelled_by, q.cancel_reason, ",
-            "i.seq, i.committed_at FROM ",
+    ($how:ident: $from:literal, $where:literal) => {
+        $how!(
+            "q.id, q.contract, q.visit_ref, q.client_ref, q.night, q.service, q.service_level, \
+             q.run, q.start_at, q.end_at, q.carers_required, q.carers, q.time_specific, q.quantity, \
+             q.cancelled_at, q.cancelled_by, q.cancel_reason, i.seq, i.committed_at",
+            "FROM ",
             $from,
             " CROSS JOIN planned_visit q CROSS JOIN import i WHERE ",
             $where,
-            "q.contract = p.contract AND q.visit_ref = p.visit_ref AND i.id = q.import_id ",
-            "AND i.seq IS NOT NULL"
+            "q.contract = p.contract AND q.visit_ref = p.visit_ref AND i.id = q.import_id \
+             AND i.seq IS NOT NULL"
         )
     };
 }
 
-#[derive(FromRow)]
+#[derive(FromRow, Deserialize)]
 struct VersionRow {
+    id: i64,
     contract: String,
     visit_ref: String,
     client_ref: String,
@@ -64,7 +64,8 @@ pub struct Version {
     pub night: Night,
     /// When it came into force.
     pub known_from: Instant,
-    seq: i64,
+    /// The place of its import among all, and its own.
+    order: (i64, i64),
 }
 
 impl VersionRow {
@@ -97,7 +98,7 @@ impl VersionRow {
             visit: Arc::new(visit),
             night: read_night(&self.night)?,
             known_from: at(self.committed_at),
-            seq: self.seq,
+            order: (self.seq, self.id),
         })
     }
 }
@@ -133,7 +134,8 @@ fn history(found: Vec<VersionRow>) -> Result<History, StoreError> {
         history.entry(key).or_default().push(version);
     }
     for versions in history.values_mut() {
-        versions.sort_by_key(|version| version.seq);
+        versions.sort_by_key(|version| version.order);
+        versions.dedup_by_key(|version| version.order);
     }
     Ok(history)
 }
@@ -143,13 +145,13 @@ fn history(found: Vec<VersionRow>) -> Result<History, StoreError> {
 /// # Errors
 /// When the database fails.
 pub async fn of_cases(db: &mut Db, keys: &BTreeSet<CaseKey>) -> Result<History, StoreError> {
-    let found = sql(versions!(
-        "json_each($1) k CROSS JOIN planned_visit p",
+    let found = versions!(
+        packed: "jsonb_each($1) k CROSS JOIN planned_visit p",
         "p.contract = k.value->>'contract' AND p.night = k.value->>'night' \
          AND p.client_ref = k.value->>'client' AND "
-    ))
-    .bind(rows(keys.iter().map(CaseKey::to_json)))
-    .fetch_all(db)
+    )
+    .bind(rows(keys.iter().map(CaseKey::to_row)))
+    .fetch_packed(db)
     .await?;
     history(found)
 }
@@ -167,13 +169,14 @@ pub async fn of_refs(
     }
     let keys = refs
         .iter()
-        .map(|(contract, visit)| json!({"contract": contract.as_str(), "visit": visit.as_str()}));
-    let found = sql(versions!(
-        "json_each($1) k CROSS JOIN planned_visit p",
-        "p.contract = k.value->>'contract' AND p.visit_ref = k.value->>'visit' AND "
-    ))
+        .map(|(contract, visit)| row! { contract: contract.as_str(), visit: visit.as_str() });
+    let found = versions!(
+        packed: "(SELECT value->>'contract' AS contract, value->>'visit' AS visit_ref \
+                 FROM jsonb_each($1)) p",
+        ""
+    )
     .bind(rows(keys))
-    .fetch_all(db)
+    .fetch_packed(db)
     .await?;
     history(found)
 }
@@ -188,11 +191,11 @@ pub async fn of_nights(
     from: Night,
     to: Night,
 ) -> Result<History, StoreError> {
-    let found = sql(versions!(
-        "(SELECT DISTINCT contract, visit_ref FROM planned_visit \
+    let found = versions!(
+        plain: "(SELECT DISTINCT contract, visit_ref FROM planned_visit \
          WHERE contract = $1 AND night BETWEEN $2 AND $3) p",
         ""
-    ))
+    )
     .bind(contract.as_str())
     .bind(night_text(from))
     .bind(night_text(to))
@@ -222,50 +225,4 @@ pub async fn has_visits(
         .fetch_optional(db)
         .await?;
     Ok(found.is_some())
-}
-
-/// Appends visits to an import that is not in force yet.
-///
-/// # Errors
-/// When the database fails.
-pub async fn stage(
-    db: &mut Db,
-    import: i64,
-    visits: &[(PlannedVisit, Night)],
-) -> Result<(), StoreError> {
-    let values = visits.iter().map(|(visit, night)| {
-        let carers: Vec<&str> = visit.carers.iter().map(CarerRef::as_str).collect();
-        let cancellation = visit.cancellation.as_ref();
-        json!({
-            "contract": visit.contract.as_str(),
-            "visit": visit.visit_ref.as_str(),
-            "client": visit.client_ref.as_str(),
-            "night": night_text(*night),
-            "service": visit.service,
-            "level": visit.service_level,
-            "run": visit.run.as_ref().map(RunRef::as_str),
-            "start": visit.start.timestamp_micros(),
-            "end": visit.end.timestamp_micros(),
-            "required": visit.carers_required,
-            "carers": carers.join(";"),
-            "specific": i64::from(visit.time_specific),
-            "quantity": visit.quantity.map(Quantity::to_exact),
-            "cancelled": cancellation.map(|cancellation| cancellation.at.timestamp_micros()),
-            "by": cancellation.map(|cancellation| cancellation.by.as_str()),
-            "reason": cancellation.and_then(|cancellation| cancellation.reason.as_deref()),
-        })
-    });
-    sql("INSERT INTO planned_visit (import_id, contract, visit_ref, client_ref, night, service, \
-         service_level, run, start_at, end_at, carers_required, carers, time_specific, quantity, \
-         cancelled_at, cancelled_by, cancel_reason) \
-         SELECT $2, value->>'contract', value->>'visit', value->>'client', value->>'night', \
-         value->>'service', value->>'level', value->>'run', CAST(value->>'start' AS BIGINT), \
-         CAST(value->>'end' AS BIGINT), CAST(value->>'required' AS BIGINT), value->>'carers', \
-         CAST(value->>'specific' AS BIGINT), value->>'quantity', \
-         CAST(value->>'cancelled' AS BIGINT), value->>'by', value->>'reason' FROM json_each($1)")
-    .bind(rows(values))
-    .bind(import)
-    .execute(db)
-    .await?;
-    Ok(())
 }

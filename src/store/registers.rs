@@ -4,11 +4,15 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::NaiveDate;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::FromRow;
 
+use super::cases::{CaseKey, read_keys};
 use super::sql::sql;
 use super::{Db, StoreError, at, rows};
+use crate::domain::calendar::Night;
+use crate::domain::grid;
 use crate::domain::plan::{CarerRow, ClientRow, DeviceRow, LatLon, Suspension, TagRow};
 use crate::domain::refs::ContractId;
 use crate::domain::register::Registers;
@@ -73,6 +77,14 @@ impl RegisterRow {
         }
     }
 
+    /// The cell of the grid in which a client's home is.
+    fn cell(&self) -> Option<i64> {
+        match self {
+            Self::Client(row) => Some(grid::cell(row.home?, row.fence_m)),
+            _ => None,
+        }
+    }
+
     fn content(&self) -> Value {
         match self {
             Self::Client(row) => json!({
@@ -97,8 +109,10 @@ impl RegisterRow {
     }
 }
 
-#[derive(FromRow)]
+#[derive(FromRow, Deserialize)]
 struct StoredRow {
+    seq: i64,
+    id: i64,
     contract: String,
     kind: String,
     #[sqlx(rename = "ref")]
@@ -123,22 +137,48 @@ pub async fn load(
         return Ok(registers);
     }
     let keys = wanted.iter().map(|(contract, kind, reference)| {
-        json!({"contract": contract.as_str(), "kind": kind.as_str(), "ref": reference})
+        row! { contract: contract.as_str(), kind: kind.as_str(), r#ref: reference }
     });
-    let found: Vec<StoredRow> = sql(
-        "SELECT r.contract, r.kind, r.ref, r.held_from, r.content FROM json_each($1) k \
-         CROSS JOIN register_row r CROSS JOIN import i \
+    let mut found: Vec<StoredRow> = packed!(
+        "i.seq, r.id, r.contract, r.kind, r.ref, r.held_from, r.content",
+        "FROM jsonb_each($1) k CROSS JOIN register_row r CROSS JOIN import i \
          WHERE r.contract = k.value->>'contract' AND r.kind = k.value->>'kind' \
-         AND r.ref = k.value->>'ref' AND i.id = r.import_id AND i.seq IS NOT NULL ORDER BY i.seq, r.id",
+         AND r.ref = k.value->>'ref' AND i.id = r.import_id AND i.seq IS NOT NULL"
     )
     .bind(rows(keys))
-    .fetch_all(db)
+    .fetch_packed(db)
     .await?;
+    found.sort_unstable_by_key(|row| (row.seq, row.id));
     for row in found {
         let contract: ContractId = row.contract.parse()?;
         put(registers.entry(contract.clone()).or_default(), contract, &row)?;
     }
     Ok(registers)
+}
+
+/// The client nights for which there was ever a visit planned at a home in one of these ranges of cells.
+///
+/// # Errors
+/// When the database fails.
+pub async fn near(
+    db: &mut Db,
+    ranges: &BTreeSet<(ContractId, Night, (i64, i64))>,
+) -> Result<BTreeSet<CaseKey>, StoreError> {
+    let keys = ranges.iter().map(|(contract, night, (from, to))| {
+        row! { contract: contract.as_str(), night: night, from: from, to: to }
+    });
+    let found = packed!(
+        "p.contract, p.night, p.client_ref",
+        "FROM jsonb_each($1) k CROSS JOIN register_row r CROSS JOIN planned_visit p \
+         WHERE r.contract = k.value->>'contract' \
+         AND r.cell >= CAST(k.value->>'from' AS BIGINT) \
+         AND r.cell <= CAST(k.value->>'to' AS BIGINT) AND p.contract = r.contract \
+         AND p.night = k.value->>'night' AND p.client_ref = r.ref"
+    )
+    .bind(rows(keys))
+    .fetch_packed(db)
+    .await?;
+    read_keys(found)
 }
 
 /// The registers of a contract, whole.
@@ -147,13 +187,14 @@ pub async fn load(
 /// When the database fails.
 pub async fn load_all(db: &mut Db, contract: &ContractId) -> Result<Registers, StoreError> {
     let mut registers = Registers::default();
-    let found: Vec<StoredRow> =
-        sql("SELECT r.contract, r.kind, r.ref, r.held_from, r.content FROM register_row r \
+    let found: Vec<StoredRow> = sql(
+        "SELECT i.seq, r.id, r.contract, r.kind, r.ref, r.held_from, r.content FROM register_row r \
          JOIN import i ON i.id = r.import_id WHERE r.contract = $1 AND i.seq IS NOT NULL \
-         ORDER BY i.seq, r.id")
-        .bind(contract.as_str())
-        .fetch_all(db)
-        .await?;
+         ORDER BY i.seq, r.id",
+    )
+    .bind(contract.as_str())
+    .fetch_all(db)
+    .await?;
     for row in found {
         put(&mut registers, contract.clone(), &row)?;
     }
@@ -215,18 +256,19 @@ fn put(registers: &mut Registers, contract: ContractId, row: &StoredRow) -> Resu
 pub async fn stage(db: &mut Db, import: i64, staged: &[RegisterRow]) -> Result<u64, StoreError> {
     let values = staged.iter().map(|row| {
         let (contract, reference, held_from) = row.key();
-        json!({
-            "contract": contract.as_str(),
-            "kind": row.kind().as_str(),
-            "ref": reference,
-            "from": held_from,
-            "content": row.content().to_string(),
-        })
+        row! {
+            contract: contract.as_str(),
+            kind: row.kind().as_str(),
+            r#ref: reference,
+            from: held_from,
+            content: row.content().to_string(),
+            cell: row.cell(),
+        }
     });
     let done =
-        sql("INSERT INTO register_row (import_id, contract, kind, ref, held_from, content) \
+        sql("INSERT INTO register_row (import_id, contract, kind, ref, held_from, content, cell) \
          SELECT $2, n.value->>'contract', n.value->>'kind', n.value->>'ref', n.value->>'from', \
-         n.value->>'content' FROM json_each($1) n WHERE COALESCE((SELECT r.content \
+         n.value->>'content', CAST(n.value->>'cell' AS BIGINT) FROM jsonb_each($1) n WHERE COALESCE((SELECT r.content \
          FROM register_row r JOIN import i ON i.id = r.import_id \
          WHERE r.contract = n.value->>'contract' AND r.kind = n.value->>'kind' \
          AND r.ref = n.value->>'ref' AND r.held_from = n.value->>'from' AND i.seq IS NOT NULL \

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::json;
+use serde::Deserialize;
 use sqlx::FromRow;
 
 use super::sql::{Statement, either, sql};
@@ -53,7 +53,7 @@ fn sender(kind: &str, reference: &str) -> Result<Sender, StoreError> {
     })
 }
 
-#[derive(FromRow)]
+#[derive(FromRow, Deserialize)]
 struct SenderRow {
     contract: String,
     kind: String,
@@ -87,9 +87,10 @@ impl SenderRow {
 }
 
 macro_rules! of_keys {
-    ($hold:literal) => {
-        concat!(
-            "SELECT s.* FROM json_each($1) k CROSS JOIN sender s \
+    ($how:ident: $hold:literal) => {
+        $how!(
+            "s.contract, s.kind, s.ref, s.complete_to, s.ahead, s.heard_at, s.lost_at, s.due_at",
+            "FROM jsonb_each($1) k CROSS JOIN sender s \
              WHERE s.contract = k.value->>'contract' \
              AND s.kind = k.value->>'kind' AND s.ref = k.value->>'ref' ",
             $hold
@@ -107,9 +108,9 @@ pub async fn load(
     keys: &BTreeSet<SenderKey>,
 ) -> Result<BTreeMap<SenderKey, SenderState>, StoreError> {
     if !db.must_hold() {
-        return read(sql(of_keys!("")), db, keys).await;
+        return read(of_keys!(packed: ""), db, keys).await;
     }
-    let hold = || sql(of_keys!("ORDER BY s.contract, s.kind, s.ref FOR UPDATE OF s"));
+    let hold = || of_keys!(plain: "ORDER BY s.contract, s.kind, s.ref FOR UPDATE OF s");
     let mut found = read(hold(), db, keys).await?;
     let new: BTreeSet<SenderKey> =
         keys.iter().filter(|key| !found.contains_key(key)).cloned().collect();
@@ -131,9 +132,9 @@ async fn read(
 ) -> Result<BTreeMap<SenderKey, SenderState>, StoreError> {
     let keys = keys.iter().map(|(contract, sender)| {
         let (kind, reference) = words(sender);
-        json!({"contract": contract.as_str(), "kind": kind, "ref": reference})
+        row! { contract: contract.as_str(), kind: kind, r#ref: reference }
     });
-    let found: Vec<SenderRow> = statement.bind(rows(keys)).fetch_all(db).await?;
+    let found: Vec<SenderRow> = statement.bind(rows(keys)).fetch_packed(db).await?;
     found.into_iter().map(SenderRow::read).collect()
 }
 
@@ -156,7 +157,7 @@ macro_rules! due {
     ($hold:literal) => {
         concat!(
             "SELECT s.* FROM sender s WHERE s.due_at <= $1 \
-             AND EXISTS (SELECT 1 FROM json_each($3) k WHERE k.value->>'contract' = s.contract) \
+             AND EXISTS (SELECT 1 FROM jsonb_each($3) k WHERE k.value->>'contract' = s.contract) \
              ORDER BY s.due_at LIMIT $2 ",
             $hold
         )
@@ -210,22 +211,22 @@ pub async fn save(
             .iter()
             .map(|run| (run.first, run.last, run.received_at.timestamp_micros()))
             .collect();
-        json!({
-            "contract": contract.as_str(),
-            "kind": kind,
-            "ref": reference,
-            "complete": complete_to,
-            "ahead": json!(ahead).to_string(),
-            "heard": state.heard_at.timestamp_micros(),
-            "lost": state.lost_at.map(|at| at.timestamp_micros()),
-            "due": state.due_at.map(|at| at.timestamp_micros()),
-        })
+        row! {
+            contract: contract.as_str(),
+            kind: kind,
+            r#ref: reference,
+            complete: complete_to,
+            ahead: serde_json::to_string(&ahead).unwrap_or_default(),
+            heard: state.heard_at.timestamp_micros(),
+            lost: state.lost_at.map(|at| at.timestamp_micros()),
+            due: state.due_at.map(|at| at.timestamp_micros()),
+        }
     });
     sql("INSERT INTO sender (contract, kind, ref, complete_to, ahead, heard_at, lost_at, due_at) \
          SELECT value->>'contract', value->>'kind', value->>'ref', \
          CAST(value->>'complete' AS BIGINT), value->>'ahead', CAST(value->>'heard' AS BIGINT), \
          CAST(value->>'lost' AS BIGINT), CAST(value->>'due' AS BIGINT) \
-         FROM json_each($1) WHERE true \
+         FROM jsonb_each($1) WHERE true \
          ON CONFLICT (contract, kind, ref) DO UPDATE SET complete_to = excluded.complete_to, \
          ahead = excluded.ahead, heard_at = excluded.heard_at, lost_at = excluded.lost_at, \
          due_at = excluded.due_at")

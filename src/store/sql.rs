@@ -1,11 +1,12 @@
 //! Statements that both engines take, and how they are run on either.
 //!
 //! A statement is one text wherever the engines agree; where they do not, both stand side by side.
-//! Sets of rows go in as one JSON array, read by `json_each($1)` and `value->>'name'`: SQLite has
+//! Sets of rows go in as one JSON array, read by `jsonb_each($1)` and `value->>'name'`: SQLite has
 //! them, PostgreSQL gets a function of that name.
 
 use std::pin::Pin;
 
+use serde::de::DeserializeOwned;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, FromRow, Postgres, SqlSafeStr, SqlStr, Sqlite, Transaction};
@@ -205,6 +206,22 @@ impl Statement {
     /// When the database fails.
     pub async fn fetch_all<T: Row>(self, db: &mut Db) -> Result<Vec<T>, StoreError> {
         self.rows(db).await?.read()
+    }
+
+    /// All rows of a statement that is `packed!`: from SQLite they come as one text, for there to hand
+    /// over a value costs more than the value. So they are to be few: those of a batch.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn fetch_packed<T: Row + DeserializeOwned>(
+        self,
+        db: &mut Db,
+    ) -> Result<Vec<T>, StoreError> {
+        if let Db::Postgres { .. } = db {
+            return self.fetch_all(db).await;
+        }
+        let (text,): (String,) = self.fetch_one(db).await?;
+        serde_json::from_str(&text).map_err(|error| StoreError::Foreign(error.to_string()))
     }
 
     /// The first row, if there is one.

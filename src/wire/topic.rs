@@ -139,12 +139,6 @@ pub fn device_status(contract: &ContractId, device: &DeviceRef) -> String {
     format!("nightrun/v1/{contract}/device/{device}/status")
 }
 
-/// Whether that is where alerts go.
-#[must_use]
-pub fn is_alert(topic: &str) -> bool {
-    matches!(topic.split('/').collect::<Vec<_>>()[..], ["nightrun", "v1", _, "alert", _])
-}
-
 /// Where alerts of that kind go.
 #[must_use]
 pub fn alert(contract: &ContractId, kind: crate::domain::alert::AlertKind) -> String {
@@ -247,8 +241,6 @@ mod tests {
             alert(&contract, crate::domain::alert::AlertKind::ShortStaffed),
             "nightrun/v1/thurrock/alert/short_staffed"
         );
-        assert!(is_alert("nightrun/v1/thurrock/alert/short_staffed"));
-        assert!(!is_alert("nightrun/v1/thurrock/carer/alert/receipt"));
         assert_eq!(daemon_status("nightrun"), "nightrun/v1/daemon/nightrun/status");
         assert_eq!(daemon_marker("nightrun"), "nightrun/v1/daemon/nightrun/marker");
     }

@@ -68,8 +68,9 @@ async fn an_alert_that_was_not_sent_waits_for_those_who_listen() {
     night.watch("nobody", 0, Expected::Raised);
     night.ear.until("nobody", "tolerance", "open").await;
     night.kill9(daemon);
-    let not_sent = "INSERT INTO outbox (topic, payload, written_at, not_before) \
-                    SELECT 'nightrun/v1/default/alert/tolerance', message, 0, 0 FROM alert";
+    let not_sent = "INSERT INTO outbox (kind, messages, written_at, not_before) \
+                    SELECT 'alert', json_array(json_array('nightrun/v1/default/alert/tolerance', \
+                    message)), 0, 0 FROM alert";
     night.installation.execute(not_sent).await;
     let daemon = night.installation.start().await;
     night.ear.has_heard(2).await;

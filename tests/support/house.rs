@@ -159,7 +159,10 @@ impl House {
 
     /// What has been said to others since the last time, receipts left out.
     pub async fn said(&self) -> Vec<AlertMessage> {
-        let said = self.database.texts("DELETE FROM outbox RETURNING payload").await;
-        said.iter().filter_map(|payload| serde_json::from_str(payload).ok()).collect()
+        let said = self.database.texts("DELETE FROM outbox RETURNING messages").await;
+        let messages = said
+            .iter()
+            .flat_map(|messages| serde_json::from_str::<Vec<(String, String)>>(messages).unwrap());
+        messages.filter_map(|(_, payload)| serde_json::from_str(&payload).ok()).collect()
     }
 }

@@ -13,8 +13,9 @@ use crate::store::sql::{Statement, composed, sql};
 use crate::store::{Db, StoreError};
 
 /// All tables, each after those to which it refers.
-pub const TABLES: [&str; 12] = [
+pub const TABLES: [&str; 13] = [
     "import",
+    "import_night",
     "planned_visit",
     "register_row",
     "event",
