@@ -45,6 +45,8 @@ pub async fn run(
             (after, from_start_at) = (After::default(), Tick::now() + PUT_OFF_EVERY);
             alerts_wait = Tick::now() < alerts_from;
         }
+        // What is settled meanwhile is still among what is read.
+        let in_hand = shared.rows_in_hand();
         match take(&store, slot, &mut after).await {
             Ok(rows) if rows.is_empty() && *shutdown.borrow() => return,
             Ok(rows) if rows.is_empty() => {
@@ -59,7 +61,7 @@ pub async fn run(
                     if alerts_wait && row.kind == Kind::Alert {
                         continue;
                     }
-                    if !shared.hand_out(&row) {
+                    if in_hand.contains(&row.id) || !shared.hand_out(&row) {
                         continue;
                     }
                     for (place, (topic, payload)) in row.messages.into_iter().enumerate() {

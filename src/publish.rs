@@ -251,7 +251,7 @@ impl Publisher<'_> {
                 }
                 Ok(Event::Incoming(Packet::PubAck(puback))) => {
                     had_worked = true;
-                    self.window.answered(&puback);
+                    self.window.answered(&puback, &client);
                 }
                 Ok(_) => {}
                 Err(_) if leaving => return None,

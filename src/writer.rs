@@ -81,6 +81,11 @@ impl Outbox {
         }
     }
 
+    /// The rows that have been handed to the publisher and are still in the database.
+    pub fn rows_in_hand(&self) -> HashSet<i64> {
+        self.in_hand().keys().copied().collect()
+    }
+
     /// Nothing is in the publisher's hand any more.
     pub fn take_back(&self) {
         self.in_hand().clear();

@@ -87,3 +87,45 @@ impl Neighbours {
             .map(|home| &home.client)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::place::distance_m;
+
+    /// Places where the numbers of degrees jump, and one where people live.
+    const CORNERS: [(f64, f64); 5] =
+        [(51.48, 0.32), (0.0, 0.0), (89.9995, 10.0), (-89.9995, 0.0), (60.0, 179.9995)];
+
+    fn shifted((lat, lon): (f64, f64), (north, east): (f64, f64)) -> LatLon {
+        let (lat, lon) = (lat + north, lon + east);
+        LatLon { lat: lat.clamp(-90.0, 90.0), lon: if lon > 180.0 { lon - 360.0 } else { lon } }
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_is_left_out_whose_fence_contains_the_place(
+            corner in prop::sample::select(CORNERS.as_slice()),
+            place in (-0.01..0.01, -0.01..0.01),
+            homes in prop::collection::vec(((-0.01..0.01, -0.01..0.01), 1.0..1_500.0), 1..20),
+        ) {
+            let place = shifted(corner, place);
+            let mut neighbours = Neighbours::default();
+            let mut inside = Vec::new();
+            for (number, (home, fence_m)) in homes.into_iter().enumerate() {
+                let (client, home) = (format!("C-{number}").parse().unwrap(), shifted(corner, home));
+                neighbours.put(&client, home, fence_m);
+                let distance_m = distance_m(place, home);
+                if distance_m <= fence_m {
+                    inside.push(client);
+                }
+            }
+            let near: Vec<&ClientRef> = neighbours.of(place).collect();
+            for client in &inside {
+                prop_assert!(near.contains(&client), "{} is left out", client);
+            }
+        }
+    }
+}

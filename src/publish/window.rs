@@ -80,8 +80,10 @@ pub(super) struct Window {
     entries: VecDeque<Entry>,
     /// How many of them are sent: the first ones, for requests keep their order.
     sent: usize,
-    /// How many that were given to the present connection at its beginning it has not answered.
-    first: usize,
+    /// What the connection before had left and this one has not been given yet.
+    again: VecDeque<Outgoing>,
+    /// Whether this one has still to answer what that one had left.
+    catching_up: bool,
     /// Since when the broker has left unanswered whatever is on its way.
     asked_at: Option<Instant>,
     outcomes: VecDeque<Outcome>,
@@ -95,7 +97,7 @@ pub(super) struct Window {
 impl Window {
     /// How many wait for an outcome.
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() + self.again.len()
     }
 
     /// When the broker should have answered something, if anything is on its way.
@@ -112,7 +114,8 @@ impl Window {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.entries.len() + self.outcomes.len() < usize::from(IN_FLIGHT_MAX)
+        self.again.is_empty()
+            && self.entries.len() + self.outcomes.len() < usize::from(IN_FLIGHT_MAX)
     }
 
     pub(super) fn has_outcomes(&self) -> bool {
@@ -121,7 +124,7 @@ impl Window {
 
     /// Whether everything has an outcome, and every outcome is reported.
     pub(super) fn is_done(&self) -> bool {
-        self.entries.is_empty() && self.outcomes.is_empty()
+        self.len() == 0 && self.outcomes.is_empty()
     }
 
     /// Reports outcomes, the oldest first: one for which there is room, and as many more.
@@ -134,7 +137,9 @@ impl Window {
         }
     }
 
-    /// Begins a connection: says the daemon's state, then again all that has no outcome.
+    /// Begins a connection: says the daemon's state, then again all that has no outcome, one after the
+    /// other's answer. A broker that ends the connection while it has something unread takes back the
+    /// answer that it gave before.
     pub(super) fn begin(
         &mut self,
         connack: &ConnAck,
@@ -146,7 +151,8 @@ impl Window {
         self.fruitless = if self.is_fruitless() { self.fruitless + 1 } else { 0 };
         self.answered = false;
         self.sent = 0;
-        let mut again: VecDeque<_> = self.entries.drain(..).filter_map(Entry::taken).collect();
+        let given = self.entries.drain(..).filter_map(Entry::taken);
+        let mut again: VecDeque<_> = given.chain(self.again.drain(..)).collect();
         if self.fruitless >= FRUITLESS_MAX && again.len() > 1 {
             tracing::error!(
                 id = ?again[0].id,
@@ -155,16 +161,25 @@ impl Window {
             );
             again.rotate_left(1);
         }
+        (self.again, self.catching_up) = (again, true);
         self.say(status_topic, state, client);
-        for message in again {
+        self.go_on(client);
+    }
+
+    /// Gives the next that the connection before had left, when everything is answered.
+    fn go_on(&mut self, client: &AsyncClient) {
+        while self.entries.is_empty() {
+            let Some(message) = self.again.pop_front() else {
+                self.catching_up = false;
+                return;
+            };
             self.take(message, client);
         }
-        self.first = self.entries.len();
     }
 
     /// Whether the present connection has answered all that the one before had left.
     pub(super) fn has_caught_up(&self) -> bool {
-        self.first == 0
+        !self.catching_up
     }
 
     /// Whether the connection was given messages and has answered none.
@@ -227,7 +242,7 @@ impl Window {
     }
 
     /// The broker has answered.
-    pub(super) fn answered(&mut self, puback: &PubAck) {
+    pub(super) fn answered(&mut self, puback: &PubAck, client: &AsyncClient) {
         self.asked_at = Some(Instant::now());
         let answered = |entry: &Entry| entry.packet == Some(puback.pkid);
         let Some(entry) =
@@ -236,7 +251,6 @@ impl Window {
             return;
         };
         self.sent -= 1;
-        self.first = self.first.saturating_sub(1);
         let accepted =
             matches!(puback.reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers);
         self.answered |= matches!(entry.message, Source::Taken(_));
@@ -254,6 +268,7 @@ impl Window {
                 refused(puback)
             ),
         }
+        self.go_on(client);
     }
 }
 
@@ -314,10 +329,10 @@ mod tests {
             window.sent(packet);
         }
         let answer = |packet, reason| PubAck { pkid: packet, reason, properties: None };
-        window.answered(&answer(8, PubAckReason::NoMatchingSubscribers));
-        window.answered(&answer(9, PubAckReason::NotAuthorized));
-        window.answered(&answer(7, PubAckReason::Success));
-        window.answered(&answer(7, PubAckReason::Success));
+        window.answered(&answer(8, PubAckReason::NoMatchingSubscribers), &client);
+        window.answered(&answer(9, PubAckReason::NotAuthorized), &client);
+        window.answered(&answer(7, PubAckReason::Success), &client);
+        window.answered(&answer(7, PubAckReason::Success), &client);
         let reason = "the broker answered NotAuthorized".to_owned();
         assert_eq!(
             window.outcomes,
@@ -329,7 +344,7 @@ mod tests {
         );
         window.take(message(4, 5), &client);
         window.sent(10);
-        window.answered(&answer(10, PubAckReason::Success));
+        window.answered(&answer(10, PubAckReason::Success), &client);
         assert_eq!(window.outcomes.back(), Some(&Outcome::Published((1, 4))));
         assert_eq!(window.len(), 0);
     }
@@ -347,21 +362,31 @@ mod tests {
             window.take(message(id, 5), &client);
         }
         let order = |window: &Window| {
-            let ids = window.entries.iter().filter_map(|entry| match &entry.message {
+            let given = window.entries.iter().filter_map(|entry| match &entry.message {
                 Source::Taken(message) => Some(message.id.1),
                 Source::State => None,
             });
-            ids.collect::<Vec<_>>()
+            given.chain(window.again.iter().map(|message| message.id.1)).collect::<Vec<_>>()
         };
+        let accepted =
+            |packet| PubAck { pkid: packet, reason: PubAckReason::Success, properties: None };
         for expected in [[1, 2, 3], [1, 2, 3], [2, 3, 1]] {
             window.begin(&connack, "s", "{}", &client);
             assert_eq!(order(&window), expected);
+            assert!(!window.has_caught_up() && !window.has_room());
+            window.sent(1);
+            window.answered(&accepted(1), &client);
+            assert_eq!(window.entries.len(), 1, "the state is said, and the first of them is next");
         }
-        window.sent(1);
         window.sent(2);
-        window.answered(&PubAck { pkid: 2, reason: PubAckReason::Success, properties: None });
+        window.answered(&accepted(2), &client);
         window.begin(&connack, "s", "{}", &client);
         assert_eq!(order(&window), [3, 1]);
         assert_eq!(window.fruitless, 0);
+        for packet in 1..=3 {
+            window.sent(packet);
+            window.answered(&accepted(packet), &client);
+        }
+        assert!(window.has_caught_up() && window.has_room() && window.len() == 0);
     }
 }

@@ -14,7 +14,7 @@ use crate::domain::event::Event;
 use crate::domain::instant::Instant;
 use crate::domain::place::{Place, PlacedBy};
 use crate::domain::refs::{CarerRef, ClientRef, ContractId, EventId, VisitRef};
-use crate::wire::payload::{Decoded, decode};
+use crate::wire::payload::{Decoded, decode_event};
 
 /// An event that is to be recorded, with the message that brought it.
 pub struct NewEvent<'a> {
@@ -207,11 +207,14 @@ struct EventRow {
 
 impl EventRow {
     fn read(self) -> Result<Recorded, StoreError> {
-        let decoded = decode(&self.topic, self.payload.as_bytes(), at(self.received_at), |_| true)
-            .map_err(|rejection| StoreError::Foreign(format!("an event: {}", rejection.detail)))?;
+        let event =
+            decode_event(&self.topic, self.payload.as_bytes(), at(self.received_at), |_| true)
+                .map_err(|rejection| {
+                    StoreError::Foreign(format!("an event: {}", rejection.detail))
+                })?;
         Ok(Recorded {
             id: self.id,
-            event: decoded.event,
+            event,
             client: match self.client_ref.as_str() {
                 "" => None,
                 client => Some(client.parse()?),

@@ -157,7 +157,7 @@ async fn of_before_the_ledger(
     installation
         .execute(
             "DROP TRIGGER alert_is_counted; DROP TABLE ledger; DROP TABLE rejected_night; \
-             DROP INDEX event_effective; DELETE FROM _sqlx_migrations WHERE version = 3",
+             DELETE FROM _sqlx_migrations WHERE version = 3",
         )
         .await;
     for _ in 0..2 {
