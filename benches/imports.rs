@@ -54,7 +54,7 @@ fn main() -> anyhow::Result<()> {
 
 async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
     if arguments.common.quick {
-        (arguments.visits, arguments.seconds) = (20_000, 15);
+        (arguments.visits, arguments.seconds) = (20_000, 30);
     }
     let Arguments { visits, pace, .. } = arguments;
     let mut report = Report::begin("imports", &arguments.common);

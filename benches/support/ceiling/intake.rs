@@ -10,6 +10,7 @@ use anyhow::{Context, ensure};
 use mqtt5::broker::config::{
     AuthConfig, BrokerConfig, RateLimitConfig, StorageBackend, StorageConfig,
 };
+use mqtt5::broker::router::MessageRouter;
 use mqtt5::broker::{BrokerEventHandler, ClientPublishEvent, MqttBroker, PublishAction};
 use rumqttc::{AckMode, AsyncClient, Event, MqttOptions, Packet, QoS, SubscribeReasonCode};
 use tokio::sync::{mpsc, oneshot};
@@ -51,11 +52,20 @@ impl BrokerEventHandler for Hook {
 }
 
 /// Ends the broker when it is dropped.
-pub struct Broker(AbortHandle);
+pub struct Broker {
+    router: Arc<MessageRouter>,
+    task: AbortHandle,
+}
+
+impl Broker {
+    pub fn router(&self) -> Arc<MessageRouter> {
+        Arc::clone(&self.router)
+    }
+}
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
@@ -77,10 +87,11 @@ pub async fn embedded(port: u16, events: mpsc::Sender<Arrived>) -> anyhow::Resul
         .with_auth(auth)
         .with_event_handler(Arc::new(Hook(events)));
     let mut broker = MqttBroker::with_config(config).await?;
+    let router = broker.router();
     let mut runs = broker.ready_receiver();
     let task = tokio::spawn(async move { broker.run().await });
     runs.wait_for(|runs| *runs).await.context("the broker inside does not start")?;
-    Ok(Broker(task.abort_handle()))
+    Ok(Broker { router, task: task.abort_handle() })
 }
 
 /// Begins a session with another broker, and hands on what comes.

@@ -11,9 +11,13 @@ mod intake;
 mod store;
 
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use mqtt5::QoS;
+use mqtt5::broker::router::MessageRouter;
+use mqtt5::packet::publish::PublishPacket;
 use rumqttc::{AsyncClient, EventLoop, MqttOptions, NetworkOptions, PublishOptions};
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -28,8 +32,8 @@ use super::rig::Rig;
 pub const BATCH_MAX: usize = 500;
 /// Events that may be on their way to the store.
 const AHEAD_MAX: u16 = 1_000;
-/// Receipts that may be on their way to the broker at one time.
-const IN_FLIGHT_MAX: u16 = 100;
+/// Receipts that may be on their way to a broker elsewhere at one time, as in nightrun.
+const IN_FLIGHT_MAX: u16 = 500;
 
 /// How the program is asked for.
 #[derive(Debug, clap::Args)]
@@ -138,22 +142,57 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let store = Store::open(engine, &url).await?;
     let (events, arrived) = mpsc::channel(usize::from(AHEAD_MAX));
     // The broker inside ends when this is dropped.
-    let _broker = if embedded {
-        Some(intake::embedded(port, events).await?)
+    let mut inside = None;
+    let receipts = if embedded {
+        let broker = intake::embedded(port, events).await?;
+        let outlet = Outlet::to_router(broker.router());
+        inside = Some(broker);
+        outlet
     } else {
         intake::session(port, events).await?;
-        None
+        Outlet::Elsewhere(publisher(port).await?)
     };
-    let receipts = publisher(port).await?;
     println!("ready");
-    write(store, arrived, receipts).await
+    write(store, arrived, receipts).await?;
+    drop(inside);
+    Ok(())
+}
+
+/// Where receipts go, each by itself, in the ways of nightrun. Unbounded in form only: phones send no
+/// more than a few events ahead of their receipts.
+enum Outlet {
+    Inside(mpsc::UnboundedSender<PublishPacket>),
+    Elsewhere(AsyncClient),
+}
+
+impl Outlet {
+    fn to_router(router: Arc<MessageRouter>) -> Self {
+        let (sender, mut receipts) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Some(receipt) = receipts.recv().await {
+                router.route_message(&receipt, None).await;
+            }
+        });
+        Self::Inside(sender)
+    }
+
+    fn publish(&self, topic: String, receipt: String) -> anyhow::Result<()> {
+        match self {
+            Self::Inside(to) => {
+                Ok(to.send(PublishPacket::new(topic, receipt, QoS::AtLeastOnce))?)
+            }
+            Self::Elsewhere(client) => {
+                Ok(client.try_publish(topic, receipt, PublishOptions::at_least_once())?)
+            }
+        }
+    }
 }
 
 /// The one task that stores: a batch is a transaction; acknowledgements and receipts follow it.
 async fn write(
     mut store: Store,
     mut arrived: mpsc::Receiver<Arrived>,
-    receipts: AsyncClient,
+    receipts: Outlet,
 ) -> anyhow::Result<()> {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while arrived.recv_many(&mut batch, BATCH_MAX).await > 0 {
@@ -163,18 +202,17 @@ async fn write(
             let receipt = event.receipt(new.remove(&event.event_id));
             let topic = event.topic.replace("/event", "/receipt");
             (event.acknowledge)();
-            receipts.try_publish(topic, receipt, PublishOptions::at_least_once())?;
+            receipts.publish(topic, receipt)?;
         }
     }
     Ok(())
 }
 
-/// The connection on which receipts go out, each by itself, as nightrun's do.
+/// The connection on which receipts go to a broker elsewhere.
 async fn publisher(port: u16) -> anyhow::Result<AsyncClient> {
     let mut options = MqttOptions::new("ceiling-publish", ("127.0.0.1", port));
     options.set_outgoing_inflight_upper_limit(IN_FLIGHT_MAX);
     options.set_network_options(without_delay());
-    // Unbounded in form only: phones send no more than a few events ahead of their receipts.
     let (client, mut eventloop) = AsyncClient::builder(options).unbounded().try_build()?;
     connected(&mut eventloop).await?;
     tokio::spawn(async move { while eventloop.poll().await.is_ok() {} });
