@@ -54,9 +54,7 @@ async fn everything_is_copied_and_the_daemon_goes_on_there() {
         let store = installation.database.open().await;
         let mut tx = store.write().await.expect("a transaction");
         let unsaid = [(UNSAID.0.to_owned(), UNSAID.1.to_owned())];
-        outbox::add(&mut tx, outbox::Kind::Alert, &unsaid, clock::now())
-            .await
-            .expect("the outbox");
+        outbox::add(&mut tx, outbox::Kind::Alert, &unsaid, clock::now()).await.expect("the outbox");
         tx.commit().await.expect("the outbox");
         store.close().await;
     }
