@@ -43,7 +43,7 @@ pub fn quiet_port() -> u16 {
 
 /// An instant, as files and payloads have it.
 pub fn text(at: Instant) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Micros, true)
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
 /// So many seconds ago, in whole microseconds.
