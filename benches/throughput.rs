@@ -41,10 +41,10 @@ struct Arguments {
     #[arg(long, default_value_t = 100_000)]
     events: u32,
     /// Connections from which they come.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 500)]
     phones: u32,
     /// Events that each connection may have sent that have no receipt.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 4)]
     window: usize,
     /// How many in a hundred events are sent twice.
     #[arg(long, default_value_t = 0)]

@@ -13,19 +13,21 @@ use crate::domain::alert::{
     Alert, AlertKind, Cause, Change, Sight, assess, contact_due_at, is_awaited, next_deadline,
 };
 use crate::domain::attendance::PlacedEvent;
+use crate::domain::calendar::Night;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::instant::Instant;
 use crate::domain::place::whereabouts;
 use crate::domain::policy::Contract;
 use crate::domain::refs::{CarerRef, ClientRef, ContractId, EventId, VisitRef};
 use crate::domain::register::Registers;
+use crate::domain::schedule3::Counted;
 use crate::domain::visit::{ClientNight, PlanRow, Reconciled, UNPLANNED_LENGTH, Visit, reconcile};
 use crate::domain::wording;
 use crate::store::alerts::{About, StoredAlert, ToSave};
-use crate::store::cases::CaseKey;
+use crate::store::cases::{CaseKey, Next};
 use crate::store::outbox::Kind;
 use crate::store::registers::{RegisterKind, Wanted};
-use crate::store::{Db, StoreError, alerts, cases, evidence, outbox, plan, registers};
+use crate::store::{Db, StoreError, alerts, cases, evidence, outbox, plan, registers, settled};
 use crate::wire::alert::{AlertMessage, State};
 use crate::wire::topic;
 
@@ -57,7 +59,8 @@ pub struct Case {
 /// Client nights by their name, in the order in which they are written.
 pub type Caseload = BTreeMap<CaseKey, Case>;
 
-/// Loads client nights. Those of contracts that the configuration does not have are left out.
+/// Loads client nights, to assess them: nobody else does until the transaction ends. Those of contracts
+/// that the configuration does not have are left out.
 ///
 /// # Errors
 /// When the database fails.
@@ -66,8 +69,31 @@ pub async fn load(
     contracts: &Contracts,
     keys: &BTreeSet<CaseKey>,
 ) -> Result<Caseload, StoreError> {
-    let mut caseload = Caseload::new();
     let due = cases::due_at(db, keys).await?;
+    let mut caseload = read(db, contracts, keys).await?;
+    for (key, case) in &mut caseload {
+        let due_at = due.get(key).copied().flatten();
+        case.due_at = due_at.and_then(Instant::from_timestamp_micros);
+    }
+    for (key, alert) in alerts::of_cases(db, keys).await? {
+        if let Some(case) = caseload.get_mut(&key) {
+            case.alerts.push(alert);
+        }
+    }
+    Ok(caseload)
+}
+
+/// Reads the plan, registers and evidence of client nights, to reconcile them. Those of contracts that
+/// the configuration does not have are left out.
+///
+/// # Errors
+/// When the database fails.
+pub async fn read(
+    db: &mut Db,
+    contracts: &Contracts,
+    keys: &BTreeSet<CaseKey>,
+) -> Result<Caseload, StoreError> {
+    let mut caseload = Caseload::new();
     let wanted: Wanted = keys
         .iter()
         .flat_map(|key| {
@@ -82,7 +108,6 @@ pub async fn load(
         .collect();
     for key in keys {
         let Some(contract) = contracts.get(&key.contract) else { continue };
-        let due_at = due.get(key).copied().flatten().and_then(Instant::from_timestamp_micros);
         let case = Case {
             contract: Arc::clone(contract),
             key: key.clone(),
@@ -91,7 +116,7 @@ pub async fn load(
             events: Vec::new(),
             latest: None,
             alerts: Vec::new(),
-            due_at,
+            due_at: None,
             changed: BTreeSet::new(),
             messages: Vec::new(),
         };
@@ -110,11 +135,6 @@ pub async fn load(
         if let Some(case) = caseload.get_mut(&CaseKey { contract, night: recorded.night, client }) {
             let visit_ref = recorded.event.visit_ref.clone();
             case.add(&recorded.event, visit_ref);
-        }
-    }
-    for (key, alert) in alerts::of_cases(db, keys).await? {
-        if let Some(case) = caseload.get_mut(&key) {
-            case.alerts.push(alert);
         }
     }
     Ok(caseload)
@@ -186,7 +206,13 @@ pub async fn save(db: &mut Db, caseload: &Caseload, now: Instant) -> Result<(), 
     }
     alerts::save(db, &changed).await?;
     outbox::add(db, Kind::Alert, &messages, now).await?;
-    cases::set_due(db, caseload.iter().map(|(key, case)| (key, case.due_at))).await
+    let mut marks: HashMap<(&ContractId, Night), String> = HashMap::new();
+    let next = caseload.iter().map(|(key, case)| {
+        let mark = marks.entry((&key.contract, key.night));
+        let mark = mark.or_insert_with(|| settled::judged_by(&case.contract, key.night));
+        Next { key, due_at: case.due_at, settled: case.settled(mark, now) }
+    });
+    cases::set_next(db, next.collect::<Vec<_>>()).await
 }
 
 impl Case {
@@ -260,6 +286,22 @@ impl Case {
         };
         let changes = assess(&self.contract, &night, &alerts, now, cause, sight, &elsewhere);
         (night, changes)
+    }
+
+    /// What the night came to, if nothing about it is open any more.
+    fn settled(&self, judged_by: &str, now: Instant) -> Option<String> {
+        if self.due_at.is_some() {
+            return None;
+        }
+        let anew;
+        let night = if let Some(night) = &self.latest {
+            night
+        } else {
+            anew = self.reconcile(now);
+            &anew
+        };
+        let counted = night.visits.iter().map(|visit| Counted::of(&self.contract, visit));
+        settled::to_keep(self.key.night, judged_by, counted, now)
     }
 
     /// Raises and ends alerts at `now`.

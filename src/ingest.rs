@@ -18,6 +18,7 @@ use crate::domain::place::{Place, PlacedBy};
 use crate::domain::refs::{CarerRef, ContractId, EventId, VisitRef};
 use crate::domain::visit::Visit;
 use crate::message::Message;
+use crate::parallel;
 use crate::placing::{place_all, place_anew};
 use crate::senders;
 use crate::sight::Sights;
@@ -32,6 +33,9 @@ use crate::wire::receipt::{Placed, Receipt};
 use crate::wire::rejection::{RejectCode, Rejection};
 use crate::wire::status::DeviceStatus;
 use crate::wire::topic::{self, Topic};
+
+/// Messages of a batch from which on they are decoded on all processors.
+const PARALLEL_FROM: usize = 100;
 
 /// What became of the messages of a batch.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -90,8 +94,20 @@ pub async fn record(
     };
     let knows = |id: &ContractId| contracts.get(id).is_some();
     let mut heard = senders::Heard::default();
-    let decoded: Vec<Result<Option<Decoded>, Rejection>> =
-        messages.iter().map(|message| read(message, knows, &mut heard)).collect();
+    let decode_one = |index: usize| {
+        let Message { topic, payload, received_at, .. } = &messages[index];
+        decode(topic, payload, *received_at, knows)
+    };
+    let decoded: Vec<Result<Decoded, Rejection>> = if messages.len() < PARALLEL_FROM {
+        (0..messages.len()).map(decode_one).collect()
+    } else {
+        parallel::map(0..messages.len(), decode_one)
+    };
+    let decoded: Vec<Result<Option<Decoded>, Rejection>> = messages
+        .iter()
+        .zip(decoded)
+        .map(|(message, decoded)| hear(message, decoded, knows, &mut heard))
+        .collect();
     if decoded.iter().flatten().flatten().any(names_an_event) {
         // That event may be in another daemon's hand.
         Whole::Plan.take(db).await?;
@@ -177,10 +193,11 @@ pub async fn record(
     Ok(tally)
 }
 
-/// Reads one message: an event, nothing but a unit's status, or nothing that can be used. Whatever
-/// it is, its sender has been heard.
-fn read(
+/// What one message is, which was decoded as an event: an event, nothing but a unit's status, or nothing
+/// that can be used. Whatever it is, its sender has been heard.
+fn hear(
     message: &Message,
+    decoded: Result<Decoded, Rejection>,
     knows: impl Fn(&ContractId) -> bool,
     heard: &mut senders::Heard,
 ) -> Result<Option<Decoded>, Rejection> {
@@ -207,7 +224,6 @@ fn read(
         }
         return Ok(None);
     }
-    let decoded = decode(&message.topic, &message.payload, at, &knows);
     let from = match &decoded {
         Ok(Decoded { event, .. }) => {
             Some((event.contract.clone(), event.sender.clone(), event.seq))

@@ -77,6 +77,7 @@ pub mod daemon;
 pub mod replay;
 pub mod simulate;
 pub mod book;
+pub mod returns;
 pub mod ledger;
 
 // What it talks through.

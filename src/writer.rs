@@ -308,7 +308,7 @@ impl Writer {
         if work.is_nothing() {
             return false;
         }
-        let batch = uuid::Uuid::new_v4().to_string();
+        let (batch, began) = (uuid::Uuid::new_v4().to_string(), Tick::now());
         let mut perhaps = None;
         let mut pause = Duration::from_millis(100);
         let (mut tries, mut collisions) = (0, 0);
@@ -322,6 +322,8 @@ impl Writer {
                     if tries > 0 {
                         info!(tries, "the database works again");
                     }
+                    let micros = began.elapsed().as_micros();
+                    debug!(messages = work.messages(), micros, "committed");
                     return perhaps.is_some_and(|done| self.committed(work, done));
                 }
                 Err(failed) => failed,

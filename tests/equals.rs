@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use chrono::{Days, NaiveDate, TimeDelta};
 use nightrun::apply::{self, VISITS};
+use nightrun::book;
 use nightrun::cli;
 use nightrun::config::Contracts;
 use nightrun::domain::alert::AlertKind;
@@ -36,6 +37,7 @@ use nightrun::ledger;
 use nightrun::message::{Ack, Message};
 use nightrun::replay::play;
 use nightrun::report;
+use nightrun::returns;
 use nightrun::sight::Sights;
 use nightrun::store::Store;
 use nightrun::store::registers::RegisterRow;
@@ -438,7 +440,8 @@ impl Daemon {
         self.look().await
     }
 
-    /// The ledger of every night agrees, at any time (R6, R7, R8).
+    /// The ledger of every night agrees, at any time (R6, R7, R8), and the return is what a casebook of
+    /// the evidence makes of it, whatever of it is settled.
     async fn agrees(&self, contract: &Arc<Contract>) -> Result<(), TestCaseError> {
         let nights = "SELECT night FROM ledger UNION SELECT night FROM planned_visit";
         let nights = self.database.texts(nights).await;
@@ -449,6 +452,15 @@ impl Daemon {
                 ledger::account(&mut tx, &self.contracts, contract, night, self.now).await.unwrap();
             prop_assert!(ledger.agrees(), "{}", report::ledger::text(&ledger, true));
         }
+        let (first, last) =
+            (NaiveDate::from_ymd_opt(2019, 1, 1), NaiveDate::from_ymd_opt(2030, 1, 1));
+        let dates = (first.unwrap(), last.unwrap());
+        let visits = book::visits(&mut tx, contract, dates, self.now).await.unwrap();
+        drop(tx);
+        let rows =
+            returns::schedule3(&self.store, &self.contracts, contract, dates, self.now).await;
+        let rows = String::from_utf8(report::schedule3::csv(&rows.unwrap())).unwrap();
+        prop_assert_eq!(rows, reports(contract, &visits).1, "the return is not what happened");
         Ok(())
     }
 

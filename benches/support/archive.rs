@@ -6,7 +6,14 @@
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::{Context, ensure};
 use chrono::{Datelike, NaiveDate, NaiveTime, TimeDelta};
+use nightrun::domain::instant::from_micros;
+use nightrun::domain::policy::Contract;
+use nightrun::domain::quantity::Quantity;
+use nightrun::domain::schedule3::Counted;
+use nightrun::domain::visit::Status;
+use nightrun::store::settled;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection};
 
@@ -64,13 +71,14 @@ impl Archive {
         installation.until_ready(&mut daemon)?;
         installation.until_applied(rig).await?;
         daemon.stop()?;
+        let contract = installation.contract()?;
         match rig.database.url.strip_prefix("sqlite:") {
-            Some(path) => self.fill_sqlite(path.as_ref()).await,
-            None => self.fill_postgres(&rig.database.url).await,
+            Some(path) => self.fill_sqlite(path.as_ref(), &contract).await,
+            None => self.fill_postgres(&rig.database.url, &contract).await,
         }
     }
 
-    async fn fill_sqlite(&self, path: &Path) -> anyhow::Result<()> {
+    async fn fill_sqlite(&self, path: &Path, contract: &Contract) -> anyhow::Result<()> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             // An archive need not survive anything; it is folded in before the daemon begins.
@@ -78,7 +86,7 @@ impl Archive {
             .pragma("cache_size", "-2000000")
             .busy_timeout(Duration::from_secs(10));
         let mut database: SqliteConnection = options.connect().await?;
-        for statement in self.statements(&SQLITE) {
+        for statement in self.statements(&SQLITE, contract)? {
             sqlx::query(AssertSqlSafe(statement)).execute(&mut database).await?;
         }
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut database).await?;
@@ -86,10 +94,10 @@ impl Archive {
         Ok(())
     }
 
-    async fn fill_postgres(&self, url: &str) -> anyhow::Result<()> {
+    async fn fill_postgres(&self, url: &str, contract: &Contract) -> anyhow::Result<()> {
         let mut database = PgConnection::connect(url).await?;
         sqlx::query("SET synchronous_commit = off").execute(&mut database).await?;
-        for statement in self.statements(&POSTGRES) {
+        for statement in self.statements(&POSTGRES, contract)? {
             sqlx::query(AssertSqlSafe(statement)).execute(&mut database).await?;
         }
         // What autovacuum would have done in all these weeks.
@@ -98,7 +106,7 @@ impl Archive {
         Ok(())
     }
 
-    fn statements(&self, dialect: &Dialect) -> Vec<String> {
+    fn statements(&self, dialect: &Dialect, contract: &Contract) -> anyhow::Result<Vec<String>> {
         let mut all = vec![import(self.first)];
         for night in 0..self.history.nights {
             let of_night = OfNight {
@@ -108,10 +116,11 @@ impl Archive {
                 clients: self.history.clients,
                 dialect,
             };
-            all.extend([of_night.plan(), of_night.events(), of_night.nights(), of_night.page()]);
+            let nights = of_night.nights(contract)?;
+            all.extend([of_night.plan(), of_night.events(), nights, of_night.page()]);
         }
         all.push(self.senders());
-        all
+        Ok(all)
     }
 
     fn senders(&self) -> String {
@@ -212,13 +221,38 @@ impl OfNight<'_> {
         )
     }
 
-    fn nights(&self) -> String {
-        let Self { date, clients, .. } = self;
-        format!(
+    fn nights(&self, contract: &Contract) -> anyhow::Result<String> {
+        let Self { night, date, evening, clients, .. } = self;
+        // As nightrun keeps the night of the first client, put into SQL.
+        let visit = Counted {
+            visit_ref: format!("A-{night}-0").parse()?,
+            client: "A-0".parse()?,
+            night: *date,
+            service: "Out of Hours".to_owned(),
+            service_level: "Planned".to_owned(),
+            start: from_micros(*evening).context("an instant")?,
+            status: Status::Delivered,
+            planned: Some(Quantity::ONE),
+            present: 1,
+            carers_required: 1,
+            call: Some(TimeDelta::microseconds(1_500_000_000)),
+            reason: None,
+            typed: Vec::new(),
+        };
+        let morning = from_micros(evening + 36_000_000_000).context("an instant")?;
+        let judged_by = settled::judged_by(contract, *date);
+        let settled = settled::to_keep(*date, &judged_by, [visit], morning).context("settled")?;
+        let named = format!("\"A-{night}-0\"");
+        let begins = format!("\"start\":{evening}");
+        ensure!(settled.contains(&named) && settled.contains(&begins), "{settled}");
+        let settled = settled
+            .replace(&named, &format!("\"A-{night}-' || i || '\""))
+            .replace(&begins, &format!("\"start\":' || {} || '", self.start()));
+        Ok(format!(
             "{NUMBERS} WHERE i + 1 < {clients}) \
-             INSERT INTO night (contract, client_ref, night) \
-             SELECT 'default', 'A-' || i, '{date}' FROM n"
-        )
+             INSERT INTO night (contract, client_ref, night, settled) \
+             SELECT 'default', 'A-' || i, '{date}', '{settled}' FROM n"
+        ))
     }
 
     fn page(&self) -> String {

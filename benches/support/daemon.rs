@@ -5,11 +5,13 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use chrono::{NaiveDate, TimeDelta, Timelike};
 use nightrun::clock;
+use nightrun::domain::policy::Contract;
 
 use super::night::Night;
 use super::process::Process;
@@ -52,6 +54,13 @@ impl Installation {
         let config = rig.path("nightrun.toml");
         std::fs::write(&config, text)?;
         Ok(Self { config, log: rig.path("nightrun.log"), http, offset })
+    }
+
+    /// Its contract, as it reads the configuration.
+    pub fn contract(&self) -> anyhow::Result<Arc<Contract>> {
+        let settings = nightrun::config::load(Some(&self.config), [])?;
+        let contract = settings.contracts.get(&"default".parse()?);
+        Ok(Arc::clone(contract.context("the configuration has no contract")?))
     }
 
     /// The local time minus UTC.

@@ -14,9 +14,9 @@ use crate::config::Settings;
 use crate::domain::calendar::{plus_days, week_start};
 use crate::domain::policy::Contract;
 use crate::domain::refs::ContractId;
-use crate::domain::schedule3::Schedule3;
 use crate::domain::visit::Visit;
 use crate::report;
+use crate::returns;
 use crate::store::{Store, StoreError};
 
 /// What `nightrun report` takes.
@@ -67,21 +67,20 @@ pub async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<(
     let store = Store::open_existing(&settings.database).await?;
     let first = week_start(arguments.from, contract.policy(arguments.from).week_starts_on);
     let last = plus_days(first, i64::from(arguments.weeks) * 7 - 1);
-    let visits = visits(&store, contract, first, last).await;
-    store.close().await;
-    let visits = visits?;
     let bytes = match (arguments.report, arguments.format) {
         (Report::Visits, Format::Csv) => {
-            report::visits::csv(visits.iter().map(|visit| (&**contract, visit)))
+            let visits = visits(&store, contract, first, last).await;
+            visits.map(|visits| {
+                report::visits::csv(visits.iter().map(|visit| (&**contract, visit)))
+            })?
         }
         (Report::Schedule3, Format::Csv) => {
-            let mut schedule3 = Schedule3::default();
-            for visit in &visits {
-                schedule3.add(contract, visit);
-            }
-            report::schedule3::csv(&schedule3.rows()?)
+            let (of, now) = ((first, last), clock::now());
+            let rows = returns::schedule3(&store, &settings.contracts, contract, of, now).await;
+            rows.map(|rows| report::schedule3::csv(&rows))?
         }
     };
+    store.close().await;
     match &arguments.out {
         Some(path) => {
             std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))

@@ -14,7 +14,7 @@ use tokio::time::{Instant as Tick, sleep};
 
 use super::say;
 use crate::clock;
-use crate::config::{BrokerKind, Secret, Settings};
+use crate::config::{BrokerKind, Contracts, Secret, Settings};
 use crate::domain::instant::{Instant, format_seconds, parse_instant};
 use crate::domain::policy::Contract;
 use crate::domain::refs::ContractId;
@@ -133,7 +133,15 @@ async fn simulate(
         format_seconds(shape.anchor),
     ))?;
     if arguments.verify_only {
-        return judge(arguments, contract, store, &night, Heard::default(), None).await;
+        return judge(
+            (arguments, &settings.contracts),
+            contract,
+            store,
+            &night,
+            Heard::default(),
+            None,
+        )
+        .await;
     }
 
     let broker = broker(settings);
@@ -176,7 +184,7 @@ async fn simulate(
         alerts_before: alerts.iter().map(|a| (a.message.alert_id, a.message.state)).collect(),
         listened: None,
     };
-    judge(arguments, contract, store, &night, heard, ear.as_ref()).await
+    judge((arguments, &settings.contracts), contract, store, &night, heard, ear.as_ref()).await
 }
 
 /// The moment around which an earlier run of the seed was laid, if there was one.
@@ -294,7 +302,7 @@ fn missing(night: &Night, played: &Played) -> String {
 
 /// Waits until the daemon has done everything, and compares.
 async fn judge(
-    arguments: &Arguments,
+    (arguments, contracts): (&Arguments, &Contracts),
     contract: &Arc<Contract>,
     store: &Store,
     night: &Night,
@@ -302,7 +310,7 @@ async fn judge(
     ear: Option<&Ear>,
 ) -> anyhow::Result<()> {
     stage::settled(store, night, Duration::from_secs(arguments.give_up_after)).await?;
-    let found = stage::find(store, contract, night).await?;
+    let found = stage::find(store, contracts, contract, night).await?;
     if let Some(ear) = ear {
         let began = Tick::now();
         loop {

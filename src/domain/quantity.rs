@@ -38,6 +38,18 @@ impl Quantity {
     /// One unit.
     pub const ONE: Self = Self(PARTS);
 
+    /// So many parts of a unit: what [`Quantity::parts`] gives.
+    #[must_use]
+    pub const fn from_parts(parts: i128) -> Self {
+        Self(parts)
+    }
+
+    /// The quantity, exact, in parts of a unit.
+    #[must_use]
+    pub const fn parts(self) -> i128 {
+        self.0
+    }
+
     /// A length of time in hours.
     #[must_use]
     pub fn hours(length: TimeDelta) -> Self {

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use chrono::{NaiveDate, TimeDelta};
 
-use super::calendar::local;
+use super::calendar::{Night, local};
 use super::instant::{Instant, micros};
 use super::policy::{Contract, Unit};
 use super::quantity::{Quantity, round_half_away};
-use super::refs::{ClientRef, ContractId};
+use super::refs::{ClientRef, ContractId, VisitRef};
 use super::visit::{Status, Visit};
 
 /// What identifies a row, in the order in which rows are listed.
@@ -77,6 +77,91 @@ struct Share {
     extra: Quantity,
 }
 
+/// What Schedule 3 counts of a visit: all that a row needs, and nothing more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// The visit.
+    pub visit_ref: VisitRef,
+    /// The client.
+    pub client: ClientRef,
+    /// The night.
+    pub night: Night,
+    /// The service.
+    pub service: String,
+    /// The service level type.
+    pub service_level: String,
+    /// When it was to start; of an unplanned visit, when it began.
+    pub start: Instant,
+    /// What became of it.
+    pub status: Status,
+    /// The planned quantity; none of an unplanned visit (R27).
+    pub planned: Option<Quantity>,
+    /// How many people came.
+    pub present: u8,
+    /// How many it needs.
+    pub carers_required: u8,
+    /// The call duration, if known (R14).
+    pub call: Option<TimeDelta>,
+    /// Why it is what it is.
+    pub reason: Option<String>,
+    /// What people typed for the return, in order (R29).
+    pub typed: Vec<String>,
+}
+
+impl Counted {
+    /// What counts of a visit of that contract.
+    #[must_use]
+    pub fn of(contract: &Contract, visit: &Visit) -> Self {
+        let (service, service_level) = service(contract, visit);
+        let in_force = visit.correction.iter().filter_map(|says| says.return_comment.as_ref());
+        Self {
+            visit_ref: visit.visit_ref.clone(),
+            client: visit.client.clone(),
+            night: visit.night,
+            service: service.to_owned(),
+            service_level: service_level.to_owned(),
+            start: visit.planned_start,
+            status: visit.status,
+            planned: planned_quantity(contract, visit),
+            present: visit.present,
+            carers_required: visit.carers_required,
+            call: visit.call,
+            reason: visit.reason.clone(),
+            typed: in_force.chain(&visit.comments).cloned().collect(),
+        }
+    }
+
+    fn share(&self, unit: Unit) -> Share {
+        let Some(planned) = self.planned else {
+            if self.status != Status::Delivered {
+                return Share::default();
+            }
+            let extra = match unit {
+                Unit::Visit => Quantity::ONE,
+                Unit::Hour => self.call.map_or(Quantity::ZERO, Quantity::hours),
+            };
+            return Share { extra, actual: extra, ..Share::default() };
+        };
+        let share = Share { planned, ..Share::default() };
+        match self.status {
+            Status::Delivered => Share { actual: planned, ..share },
+            Status::PartDelivered => {
+                let actual = planned.part(self.present, self.carers_required);
+                Share { actual, missed: planned - actual, ..share }
+            }
+            Status::Frustrated => Share { frustrated: planned, ..share },
+            Status::Cancelled => Share { cancelled: planned, ..share },
+            Status::Missed => Share { missed: planned, ..share },
+            Status::Void
+            | Status::Planned
+            | Status::Due
+            | Status::Overdue
+            | Status::Late
+            | Status::InProgress => Share::default(),
+        }
+    }
+}
+
 /// The planned quantity of a visit; none of an unplanned one (R27).
 #[must_use]
 pub fn planned_quantity(contract: &Contract, visit: &Visit) -> Option<Quantity> {
@@ -87,34 +172,12 @@ pub fn planned_quantity(contract: &Contract, visit: &Visit) -> Option<Quantity> 
     }))
 }
 
-fn share(contract: &Contract, visit: &Visit) -> Share {
-    let Some(planned) = planned_quantity(contract, visit) else {
-        let unit = contract.policy(visit.night).unit;
-        if visit.status != Status::Delivered {
-            return Share::default();
-        }
-        let extra = match unit {
-            Unit::Visit => Quantity::ONE,
-            Unit::Hour => visit.call.map_or(Quantity::ZERO, Quantity::hours),
-        };
-        return Share { extra, actual: extra, ..Share::default() };
-    };
-    let share = Share { planned, ..Share::default() };
-    match visit.status {
-        Status::Delivered => Share { actual: planned, ..share },
-        Status::PartDelivered => {
-            let actual = planned.part(visit.present, visit.carers_required);
-            Share { actual, missed: planned - actual, ..share }
-        }
-        Status::Frustrated => Share { frustrated: planned, ..share },
-        Status::Cancelled => Share { cancelled: planned, ..share },
-        Status::Missed => Share { missed: planned, ..share },
-        Status::Void
-        | Status::Planned
-        | Status::Due
-        | Status::Overdue
-        | Status::Late
-        | Status::InProgress => Share::default(),
+/// The service and the service level type of a visit (R27).
+fn service<'a>(contract: &'a Contract, visit: &'a Visit) -> (&'a str, &'a str) {
+    let policy = contract.policy(visit.night);
+    match &visit.plan {
+        Some(plan) => (&plan.visit.service, &plan.visit.service_level),
+        None => (&policy.unplanned_service, &policy.unplanned_service_level),
     }
 }
 
@@ -143,14 +206,24 @@ pub struct Schedule3 {
 impl Schedule3 {
     /// Adds a visit of that contract.
     pub fn add(&mut self, contract: &Contract, visit: &Visit) {
-        let week = self.weeks.entry(row_key(contract, visit)).or_default();
-        let in_force = visit.correction.iter().filter_map(|says| says.return_comment.as_ref());
-        let typed = in_force.chain(&visit.comments);
-        week.typed.extend(typed.map(|text| (visit.planned_start, text.clone())));
+        self.count(contract, Counted::of(contract, visit));
+    }
+
+    /// Adds what counts of a visit of that contract.
+    pub fn count(&mut self, contract: &Contract, mut visit: Counted) {
+        let key = RowKey {
+            service: std::mem::take(&mut visit.service),
+            service_level: std::mem::take(&mut visit.service_level),
+            client: visit.client.clone(),
+            start_date: contract.week_of(visit.night, visit.start),
+            contract: contract.id.clone(),
+        };
+        let week = self.weeks.entry(key).or_default();
+        week.typed.extend(visit.typed.drain(..).map(|text| (visit.start, text)));
         match visit.status {
             Status::Void => week.void += 1,
             status if !status.is_final() => week.provisional += 1,
-            _ => week.count(contract, visit),
+            _ => week.count(contract, &visit),
         }
     }
 
@@ -170,16 +243,10 @@ impl Schedule3 {
 /// The row into which a visit goes (R28).
 #[must_use]
 pub fn row_key(contract: &Contract, visit: &Visit) -> RowKey {
-    let policy = contract.policy(visit.night);
-    let (service, service_level) = visit
-        .plan
-        .as_ref()
-        .map_or((&policy.unplanned_service, &policy.unplanned_service_level), |plan| {
-            (&plan.visit.service, &plan.visit.service_level)
-        });
+    let (service, service_level) = service(contract, visit);
     RowKey {
-        service: service.clone(),
-        service_level: service_level.clone(),
+        service: service.to_owned(),
+        service_level: service_level.to_owned(),
         client: visit.client.clone(),
         start_date: contract.week_of(visit.night, visit.planned_start),
         contract: contract.id.clone(),
@@ -187,8 +254,8 @@ pub fn row_key(contract: &Contract, visit: &Visit) -> RowKey {
 }
 
 impl Week {
-    fn count(&mut self, contract: &Contract, visit: &Visit) {
-        let share = share(contract, visit);
+    fn count(&mut self, contract: &Contract, visit: &Counted) {
+        let share = visit.share(contract.policy(visit.night).unit);
         self.sum.planned += share.planned;
         self.sum.actual += share.actual;
         self.sum.frustrated += share.frustrated;
@@ -201,7 +268,7 @@ impl Week {
                 Some(call) => self.call += call,
                 None => self.calls_unknown += 1,
             }
-            let date = contract.dated(visit.night, visit.planned_start);
+            let date = contract.dated(visit.night, visit.start);
             self.end_date = self.end_date.max(Some(date));
         }
         let section = match visit.status {
@@ -209,10 +276,10 @@ impl Week {
             Status::Frustrated => 1,
             Status::Cancelled => 2,
             Status::Missed => 3,
-            Status::Delivered if visit.plan.is_none() => 4,
+            Status::Delivered if visit.planned.is_none() => 4,
             _ => return,
         };
-        let at = visit.planned_start;
+        let at = visit.start;
         let time = local(contract.zone, at).format("%Y-%m-%d %H:%M");
         let reason = match (visit.status, &visit.reason) {
             (Status::PartDelivered, _) => {

@@ -15,11 +15,11 @@ use crate::domain::instant::Instant;
 use crate::domain::policy::Contract;
 use crate::domain::quantity::Quantity;
 use crate::domain::refs::{EventId, VisitRef};
-use crate::domain::schedule3::{Row, RowKey, Schedule3, planned_quantity, row_key};
+use crate::domain::schedule3::{Counted, Row, RowKey, Schedule3, planned_quantity, row_key};
 use crate::domain::visit::{Reconciled, Status, Visit};
 use crate::store::cases::CaseKey;
 use crate::store::ledger as pages;
-use crate::store::{Db, StoreError, plan, senders};
+use crate::store::{Db, StoreError, plan, senders, settled};
 
 /// Where each event of a night is: how often, and as what.
 type Parts = HashMap<EventId, (usize, InVisit)>;
@@ -37,12 +37,18 @@ pub(super) async fn check(
     let seen = caseload::seen(db, &caseload, &[], now).await?;
     let reported = reported(db, contract, now, ledger).await?;
     let rows = schedule3(contract, &reported, ledger);
+    let settled = settled::of_night(db, contract, ledger.night, now).await?;
     let mut parts = Parts::new();
     let mut visits = 0;
     for (key, case) in &caseload {
         let night = assess(case, key, now, &seen, found.importing, ledger);
         once(case, key, ledger);
         forgotten(db, case, key, &night, ledger).await?;
+        let counted = || night.visits.iter().map(|visit| Counted::of(contract, visit));
+        if settled.get(&key.client).is_some_and(|settled| !counted().eq(settled.iter().cloned())) {
+            let what = format!("client {}: what is settled is not what happened", key.client);
+            ledger.undone(found.importing, what);
+        }
         for visit in &night.visits {
             visits += 1;
             compare(visit, reported.get(&visit.visit_ref), ledger);

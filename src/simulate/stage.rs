@@ -16,9 +16,9 @@ use crate::clock;
 use crate::config::Contracts;
 use crate::domain::calendar::{plus_days, week_start};
 use crate::domain::policy::Contract;
-use crate::domain::schedule3::Schedule3;
 use crate::import::{CHUNK, Import};
 use crate::report;
+use crate::returns;
 use crate::store::{Store, audit};
 
 /// How often the database is asked whether the daemon has done everything.
@@ -136,7 +136,12 @@ pub async fn settled(store: &Store, night: &Night, patience: Duration) -> anyhow
 ///
 /// # Errors
 /// When the database fails, or a row of Schedule 3 does not balance.
-pub async fn find(store: &Store, contract: &Arc<Contract>, night: &Night) -> anyhow::Result<Found> {
+pub async fn find(
+    store: &Store,
+    contracts: &Contracts,
+    contract: &Arc<Contract>,
+    night: &Night,
+) -> anyhow::Result<Found> {
     let nights = || night.visits.iter().map(|visit| night_of(contract.zone, visit.start));
     let (first, last) = (nights().min().unwrap_or_default(), nights().max().unwrap_or_default());
     // A visit may be dated a day after its night.
@@ -148,14 +153,11 @@ pub async fn find(store: &Store, contract: &Arc<Contract>, night: &Night) -> any
     let alerts = audit::alerts(&mut tx, &contract.id, &night.prefix).await?;
     drop(tx);
     let visits = cli::report::visits(store, contract, first, last).await?;
-    let mut schedule = Schedule3::default();
-    for visit in &visits {
-        schedule.add(contract, visit);
-    }
+    let rows = returns::schedule3(store, contracts, contract, (first, last), clock::now()).await?;
     Ok(Found {
         received: received.into_iter().collect(),
         alerts,
         log: report::visits::csv(visits.iter().map(|visit| (&**contract, visit))),
-        schedule: report::schedule3::csv(&schedule.rows()?),
+        schedule: report::schedule3::csv(&rows),
     })
 }

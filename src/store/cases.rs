@@ -132,30 +132,39 @@ async fn read_due(
         .collect()
 }
 
-fn with_due<'a>(due: impl IntoIterator<Item = (&'a CaseKey, Option<Instant>)>) -> String {
-    rows(due.into_iter().map(|(key, at)| {
+/// When something about a client's night is due next.
+pub struct Next<'a> {
+    /// The client's night.
+    pub key: &'a CaseKey,
+    /// When; `None`: nothing is.
+    pub due_at: Option<Instant>,
+    /// What it came to, if nothing is due ([`super::settled`]).
+    pub settled: Option<String>,
+}
+
+/// Records when something about client nights is due next.
+///
+/// # Errors
+/// When the database fails.
+pub async fn set_next<'a>(
+    db: &mut Db,
+    next: impl IntoIterator<Item = Next<'a>>,
+) -> Result<(), StoreError> {
+    let next = next.into_iter().map(|Next { key, due_at, settled }| {
         row! {
             contract: key.contract.as_str(),
             night: key.night,
             client: key.client.as_str(),
-            due: at.map(|at| at.timestamp_micros()),
+            due: due_at.map(|at| at.timestamp_micros()),
+            settled: settled,
         }
-    }))
-}
-
-/// Sets when something about client nights is due next.
-///
-/// # Errors
-/// When the database fails.
-pub async fn set_due(
-    db: &mut Db,
-    due: impl IntoIterator<Item = (&CaseKey, Option<Instant>)>,
-) -> Result<(), StoreError> {
-    sql("INSERT INTO night (contract, night, client_ref, due_at) \
+    });
+    sql("INSERT INTO night (contract, night, client_ref, due_at, settled) \
          SELECT value->>'contract', value->>'night', value->>'client', \
-         CAST(value->>'due' AS BIGINT) FROM jsonb_each($1) WHERE true \
-         ON CONFLICT (contract, client_ref, night) DO UPDATE SET due_at = excluded.due_at")
-    .bind(with_due(due))
+         CAST(value->>'due' AS BIGINT), value->>'settled' FROM jsonb_each($1) WHERE true \
+         ON CONFLICT (contract, client_ref, night) \
+         DO UPDATE SET due_at = excluded.due_at, settled = excluded.settled")
+    .bind(rows(next))
     .execute(db)
     .await?;
     Ok(())
@@ -170,11 +179,19 @@ pub async fn arm(
     due: &BTreeMap<CaseKey, Instant>,
     now: Instant,
 ) -> Result<(), StoreError> {
+    let due = due.iter().map(|(key, at)| {
+        row! {
+            contract: key.contract.as_str(),
+            night: key.night,
+            client: key.client.as_str(),
+            due: at.timestamp_micros(),
+        }
+    });
     sql("INSERT INTO night (contract, night, client_ref, due_at) \
          SELECT value->>'contract', value->>'night', value->>'client', \
          CAST(value->>'due' AS BIGINT) FROM jsonb_each($1) WHERE true \
          ON CONFLICT (contract, client_ref, night) DO UPDATE SET due_at = $2")
-    .bind(with_due(due.iter().map(|(key, at)| (key, Some(*at)))))
+    .bind(rows(due))
     .bind(now.timestamp_micros())
     .execute(db)
     .await?;

@@ -52,6 +52,7 @@ pub mod outbox;
 pub mod plan;
 pub mod registers;
 pub mod senders;
+pub mod settled;
 pub mod slots;
 pub mod sql;
 pub mod staging;
@@ -85,7 +86,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const CACHE_KIB: &str = "-8192";
 /// Pages of the write-ahead log after which it is folded in: a page that was written often meanwhile is
 /// folded in once.
-const FOLDED_IN_AFTER_PAGES: &str = "4000";
+const FOLDED_IN_AFTER_PAGES: &str = "16000";
 /// Rows that the database may be ahead of who reads them: a hand-over costs more than a row.
 const ROWS_AHEAD: usize = 1_024;
 /// Most connections that read at the same time.
@@ -95,10 +96,15 @@ const READERS_MAX: u32 = 4;
 const CONNECTIONS_MAX: u32 = 8;
 /// How long a connection to PostgreSQL may take to be had.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
-/// How PostgreSQL treats each connection. Statements are prepared once, for few keys each; whoever
-/// is cut off in the middle of a transaction soon holds nothing any more.
-const OF_A_CONNECTION: [(&str, &str); 6] = [
-    ("plan_cache_mode", "force_generic_plan"),
+/// How PostgreSQL treats each connection. Statements are prepared once, for few keys each, which come
+/// first: so they go by the indexes, also while PostgreSQL takes the tables for empty. Whoever is cut
+/// off in the middle of a transaction soon holds nothing any more.
+const OF_A_CONNECTION: [(&str, &str); 10] = [
+    ("plan_cache_mode", "force_custom_plan"),
+    ("join_collapse_limit", "1"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_seqscan", "off"),
     ("jit", "off"),
     ("idle_in_transaction_session_timeout", "30s"),
     ("tcp_keepalives_idle", "5"),

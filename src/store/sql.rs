@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, FromRow, Postgres, SqlSafeStr, SqlStr, Sqlite, Transaction};
+use tokio::time::Instant as Tick;
 
 use super::StoreError;
 use crate::mqtt::SlotNumber;
@@ -111,6 +112,23 @@ values! {
     &[u8]: bytes => Self::Bytes(bytes.to_vec());
 }
 
+/// Says in the log how long a statement took: which one is slow, a level of `trace` tells.
+struct Timed(Option<(Tick, SqlStr)>);
+
+impl Timed {
+    fn new(text: &SqlStr) -> Self {
+        Self(tracing::enabled!(tracing::Level::TRACE).then(|| (Tick::now(), text.clone())))
+    }
+}
+
+impl Drop for Timed {
+    fn drop(&mut self) {
+        if let Some((began, text)) = &self.0 {
+            tracing::trace!(micros = began.elapsed().as_micros(), "{}", text.as_str());
+        }
+    }
+}
+
 /// A statement, and its values.
 #[must_use]
 pub struct Statement {
@@ -167,6 +185,7 @@ impl Statement {
     /// When the database fails.
     pub fn execute(self, db: &mut Db) -> Answer<'_, u64> {
         Box::pin(async move {
+            let _timed = Timed::new(&self.sqlite);
             Ok(match db {
                 Db::Sqlite(tx) => {
                     let arguments: SqliteArguments = Self::arguments(self.values)?;
@@ -185,6 +204,7 @@ impl Statement {
     /// All rows, as the engine gives them.
     fn rows(self, db: &mut Db) -> Answer<'_, Rows> {
         Box::pin(async move {
+            let _timed = Timed::new(&self.sqlite);
             Ok(match db {
                 Db::Sqlite(tx) => {
                     let arguments: SqliteArguments = Self::arguments(self.values)?;

@@ -196,7 +196,7 @@ fn messages(installation: &Installation, number: usize) {
 }
 
 /// What is done to the database, and what the ledger then says among other things.
-const TAMPERED: [(&str, &str); 22] = [
+const TAMPERED: [(&str, &str); 23] = [
     (
         "DELETE FROM event WHERE payload LIKE '%\"seq\":2%'",
         "12 events were accepted, and 11 are kept",
@@ -252,6 +252,10 @@ const TAMPERED: [(&str, &str); 22] = [
     ("UPDATE alert SET due_at = 1 WHERE kind = 'missed'", "not as it was said: due_at differs"),
     ("DELETE FROM planned_visit WHERE visit_ref = 'V-missed'", "missed is open, and is over"),
     ("UPDATE night SET due_at = NULL", "nobody is to look then"),
+    (
+        "UPDATE night SET settled = replace(settled, '\"frustrated\"', '\"delivered\"')",
+        "what is settled is not what happened",
+    ),
 ];
 
 async fn tamper(installation: &Installation) {

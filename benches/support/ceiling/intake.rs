@@ -127,8 +127,9 @@ pub async fn session(port: u16, events: mpsc::Sender<Arrived>) -> anyhow::Result
                 let Ok(arrived) = Arrived::read(topic, &publish.payload, acknowledge) else {
                     continue;
                 };
-                // There is room: the broker sends no more ahead than it holds.
-                let _ = events.try_send(arrived);
+                if events.send(arrived).await.is_err() {
+                    return;
+                }
             }
         }
     });

@@ -1,0 +1,110 @@
+//! The council's return from the database: settled nights as they are kept, the others by their
+//! evidence.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+
+use crate::book;
+use crate::caseload;
+use crate::config::Contracts;
+use crate::domain::calendar::{Night, plus_days};
+use crate::domain::instant::Instant;
+use crate::domain::policy::Contract;
+use crate::domain::schedule3::{Counted, Row, Schedule3, Unbalanced};
+use crate::store::cases::CaseKey;
+use crate::store::{Db, Store, StoreError, imports, settled};
+
+/// Clients whose rows are made at once.
+const CLIENTS_AT_ONCE: i64 = 1_000;
+/// Client nights that are judged by their evidence at once.
+const NIGHTS_AT_ONCE: usize = 500;
+
+/// Why there is no return.
+#[derive(Debug, thiserror::Error)]
+pub enum ReturnError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A row does not balance.
+    #[error(transparent)]
+    Unbalanced(#[from] Unbalanced),
+}
+
+/// The rows of Schedule 3 for the visits that are dated from `first` to `last` (R4), as the evidence has
+/// them at `now`.
+///
+/// # Errors
+/// When the contract is unknown, the database fails or a row does not balance.
+pub async fn schedule3(
+    store: &Store,
+    contracts: &Contracts,
+    contract: &Arc<Contract>,
+    (first, last): (NaiveDate, NaiveDate),
+    now: Instant,
+) -> Result<Vec<Row>, ReturnError> {
+    let mut db = store.read().await?;
+    if imports::to_apply(&mut db).await?.is_some() {
+        // Nights that it touches may not be known yet.
+        let mut schedule3 = Schedule3::default();
+        for visit in book::visits(&mut db, contract, (first, last), now).await? {
+            schedule3.add(contract, &visit);
+        }
+        return Ok(schedule3.rows()?);
+    }
+    // A visit may be dated a day after its night, and overlap one of the night before or after.
+    let nights = (plus_days(first, -2), plus_days(last, 1));
+    let mut judged_by: HashMap<Night, String> = HashMap::new();
+    let mut is_current = |night: Night, by: &str| {
+        *judged_by.entry(night).or_insert_with(|| settled::judged_by(contract, night)) == by
+    };
+    let (mut rows, mut after) = (Vec::new(), None);
+    loop {
+        let page =
+            settled::of_clients(&mut db, &contract.id, nights, after.as_ref(), CLIENTS_AT_ONCE)
+                .await?;
+        let Some(last_client) = page.last() else { break };
+        after = Some(last_client.client().clone());
+        let mut schedule3 = Schedule3::default();
+        let mut count = |visit: Counted| {
+            if (first..=last).contains(&contract.dated(visit.night, visit.start)) {
+                schedule3.count(contract, visit);
+            }
+        };
+        let mut open = Vec::new();
+        for of_client in &page {
+            let (settled, unsettled) = of_client.read(&mut is_current, now)?;
+            settled.into_iter().for_each(&mut count);
+            let key = |night| CaseKey {
+                contract: contract.id.clone(),
+                night,
+                client: of_client.client().clone(),
+            };
+            open.extend(unsettled.into_iter().map(key));
+        }
+        for keys in open.chunks(NIGHTS_AT_ONCE) {
+            by_evidence(&mut db, contracts, keys, now).await?.into_iter().for_each(&mut count);
+        }
+        rows.extend(schedule3.rows()?);
+    }
+    rows.sort_by(|one, other| one.key.cmp(&other.key));
+    Ok(rows)
+}
+
+async fn by_evidence(
+    db: &mut Db,
+    contracts: &Contracts,
+    keys: &[CaseKey],
+    now: Instant,
+) -> Result<Vec<Counted>, StoreError> {
+    let keys: BTreeSet<CaseKey> = keys.iter().cloned().collect();
+    let caseload = caseload::read(db, contracts, &keys).await?;
+    Ok(caseload
+        .values()
+        .flat_map(|case| {
+            let visits = case.reconcile(now).visits;
+            visits.into_iter().map(|visit| Counted::of(&case.contract, &visit))
+        })
+        .collect())
+}
