@@ -65,9 +65,10 @@ async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
             // What the archive holds as settled is what its evidence says.
             let night = archive.last_weeks(4).to_string();
             let mut ledger = installation.command();
-            let said =
-                ledger.args(["ledger", "--contract", "default", "--night", &night]).output()?;
-            ensure!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+            let said = ledger.args(["ledger", "--contract", "default", "--night", &night]);
+            let said = String::from_utf8_lossy(&said.output()?.stdout).into_owned();
+            ensure!(said.contains(&format!("{clients}  rows of Schedule 3")), "no ledger");
+            ensure!(!said.contains("what is settled is not"), "the archive is not settled");
         }
         report.line(format!(
             "{engine:<9} {clients:>10} {:>17} {rows:>6} {:>9.1} {:>9.1}",

@@ -68,6 +68,7 @@ impl Hearing {
         self.doubted_at = None;
         if matches!(self.sights.broker(), Sight::Blind) {
             let grace = if as_of.is_none() { self.grace } else { Duration::ZERO };
+            self.health.hears(true);
             self.hears_from.get_or_insert(Tick::now() + grace);
         } else if could_tell && as_of.is_none() {
             // What has waited for a marker is told, but nobody knows whether it is so.
@@ -110,7 +111,6 @@ impl Hearing {
         let begins = self.hears_from.is_some_and(|at| at <= Tick::now());
         if begins {
             self.hears_from = None;
-            self.health.hears(true);
             self.sights.hear_broker(now);
             info!("the broker's backlog has been read: deadlines are watched");
         }

@@ -87,7 +87,8 @@ const TAMPERING: [(&str, &[&str]); 8] = [
         &["a row that should not have been): expected to be in the visit log, is not there"],
     ),
     (
-        "UPDATE planned_visit SET quantity = '0.5' WHERE quantity IS NOT NULL",
+        "UPDATE planned_visit SET quantity = '0.5' WHERE quantity IS NOT NULL; \
+         UPDATE night SET settled = NULL",
         &["Actual Quantity: expected 0.75, is 0.50"],
     ),
 ];
