@@ -58,7 +58,7 @@ const PATIENCE: Duration = Duration::from_mins(5);
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(all(arguments))
+    support::run(all(arguments))
 }
 
 async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
@@ -85,8 +85,7 @@ async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
 
 async fn alerts(arguments: &Arguments, engine: Engine, way: Way) -> anyhow::Result<String> {
     let rig = Rig::new(engine, way, &arguments.common.folder).await?;
-    let installation = Installation::new(&rig)?;
-    Archive::of(arguments.archive, &installation).fill(&installation, &rig).await?;
+    let (installation, _) = Archive::under(&rig, arguments.archive).await?;
     let now = clock::now();
     let file = rig.path("later.csv");
     let later = (0..arguments.visits).map(|visit| Planned {

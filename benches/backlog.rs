@@ -12,7 +12,6 @@ use clap::Parser;
 use nightrun::clock;
 use support::archive::Archive;
 use support::ceiling::ROWS;
-use support::daemon::Installation;
 use support::database::Engine;
 use support::load::{Phones, Progress, Rules, count};
 use support::night::{Layout, Night};
@@ -44,7 +43,7 @@ const PATIENCE: Duration = Duration::from_mins(30);
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(all(arguments))
+    support::run(all(arguments))
 }
 
 async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
@@ -68,8 +67,7 @@ async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
 
 async fn backlog(arguments: &Arguments, engine: Engine) -> anyhow::Result<String> {
     let rig = Rig::new(engine, Way::Mosquitto, &arguments.common.folder).await?;
-    let installation = Installation::new(&rig)?;
-    Archive::of(arguments.archive, &installation).fill(&installation, &rig).await?;
+    let (installation, _) = Archive::under(&rig, arguments.archive).await?;
     let archived = rig.database.number(ROWS).await.unwrap_or_default();
     // It subscribes; from then on the broker keeps what comes.
     let mut daemon = installation.start()?;

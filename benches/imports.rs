@@ -13,7 +13,6 @@ use clap::Parser;
 use nightrun::clock;
 use support::archive::Archive;
 use support::ceiling::ROWS;
-use support::daemon::Installation;
 use support::database::Engine;
 use support::load::{Phones, Played, Progress, Rules};
 use support::night::{Layout, Night};
@@ -49,7 +48,7 @@ const BEFORE: Duration = Duration::from_secs(5);
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(all(arguments))
+    support::run(all(arguments))
 }
 
 async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
@@ -73,8 +72,7 @@ async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
 
 async fn import(arguments: &Arguments, engine: Engine) -> anyhow::Result<String> {
     let rig = Rig::new(engine, Way::Embedded, &arguments.common.folder).await?;
-    let installation = Installation::new(&rig)?;
-    Archive::of(arguments.archive, &installation).fill(&installation, &rig).await?;
+    let (installation, _) = Archive::under(&rig, arguments.archive).await?;
     let now = clock::now();
     let file = rig.path("plan.csv");
     let plan = (0..arguments.visits).map(|visit| Planned {

@@ -34,7 +34,7 @@ const NIGHTS: u32 = 28;
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(all(arguments))
+    support::run(all(arguments))
 }
 
 async fn all(mut arguments: Arguments) -> anyhow::Result<()> {

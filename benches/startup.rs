@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use clap::Parser;
 use support::archive::Archive;
-use support::daemon::Installation;
 use support::database::Engine;
 use support::report::{Common, Report, megabytes};
 use support::rig::{Rig, Way};
@@ -29,7 +28,7 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(all(arguments))
+    support::run(all(arguments))
 }
 
 async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
@@ -50,9 +49,7 @@ async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
 
 async fn start(arguments: &Arguments, engine: Engine, way: Way) -> anyhow::Result<String> {
     let rig = Rig::new(engine, way, &arguments.common.folder).await?;
-    let installation = Installation::new(&rig)?;
-    let archive = Archive::of(arguments.archive, &installation);
-    archive.fill(&installation, &rig).await?;
+    let (installation, archive) = Archive::under(&rig, arguments.archive).await?;
     let mut took = Vec::new();
     let mut peak = 0;
     for _ in 0..2 {

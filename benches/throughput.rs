@@ -12,7 +12,6 @@ use clap::Parser;
 use nightrun::clock;
 use support::archive::Archive;
 use support::ceiling;
-use support::daemon::Installation;
 use support::database::Engine;
 use support::load::{Phones, Played, Progress, Rules};
 use support::night::{Layout, Night};
@@ -91,7 +90,7 @@ fn main() -> anyhow::Result<()> {
         return be_the_ceiling();
     }
     let arguments = Arguments::parse();
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(all(arguments))
+    support::run(all(arguments))
 }
 
 /// The process that is the ceiling.
@@ -232,8 +231,7 @@ async fn start(
 }
 
 async fn start_nightrun(rig: &Rig, night: &Night, archive: u32) -> anyhow::Result<Process> {
-    let installation = Installation::new(rig)?;
-    Archive::of(archive, &installation).fill(&installation, rig).await?;
+    let (installation, _) = Archive::under(rig, archive).await?;
     installation.import_night(rig, night)?;
     let mut daemon = installation.start()?;
     installation.until_ready(&mut daemon)?;

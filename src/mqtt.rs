@@ -37,7 +37,7 @@ use crate::backoff::Backoff;
 use crate::message::Inbound;
 use crate::wire::topic::{self, DEVICE_STATUS_FILTER, EVENT_FILTERS};
 use connection::{Ended, Role, connection};
-use gather::Gathering;
+pub use gather::Gathering;
 pub use seat::{Line, Pulse, Seat, SlotNumber, Word};
 pub(crate) use trouble::{Rivalry, Trouble};
 

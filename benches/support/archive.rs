@@ -34,9 +34,17 @@ pub struct Archive {
 
 impl Archive {
     /// One of about so many events, which ends some days before now.
-    pub fn of(events: u32, installation: &Installation) -> Self {
+    fn of(events: u32, installation: &Installation) -> Self {
         let clients = CLIENTS.min(events / 2).max(1);
         Self::weeks(clients, events / 2 / clients, installation)
+    }
+
+    /// Nightrun for a rig, whose database holds an archive of about so many events.
+    pub async fn under(rig: &Rig, events: u32) -> anyhow::Result<(Installation, Self)> {
+        let installation = Installation::new(rig)?;
+        let archive = Self::of(events, &installation);
+        archive.fill(&installation, rig).await?;
+        Ok((installation, archive))
     }
 
     /// One of so many nights, which ends with the last Sunday that is over.

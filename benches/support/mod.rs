@@ -17,3 +17,8 @@ pub mod report;
 pub mod rig;
 pub mod said;
 pub mod servers;
+
+/// Runs a bench.
+pub fn run(bench: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(bench)
+}

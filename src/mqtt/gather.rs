@@ -14,13 +14,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const GATHERED_BYTES_MAX: usize = 16 * 1024;
 
 /// The socket.
-pub(super) struct Gathering<S: AsyncWrite + Unpin> {
+pub struct Gathering<S: AsyncWrite + Unpin> {
     socket: S,
     gathered: Vec<u8>,
 }
 
 impl<S: AsyncWrite + Unpin> Gathering<S> {
-    pub(super) fn new(socket: S) -> Self {
+    /// One that has gathered nothing.
+    pub fn new(socket: S) -> Self {
         Self { socket, gathered: Vec::new() }
     }
 

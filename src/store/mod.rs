@@ -45,6 +45,7 @@ pub mod evidence;
 pub mod hold;
 pub mod imports;
 pub mod ledger;
+mod lines;
 pub mod lock;
 #[cfg(test)]
 mod migrated;
@@ -96,11 +97,9 @@ const READERS_MAX: u32 = 4;
 const CONNECTIONS_MAX: u32 = 8;
 /// How long a connection to PostgreSQL may take to be had.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
-/// How PostgreSQL treats each connection. Statements are prepared once, for few keys each, which come
-/// first: so they go by the indexes, also while PostgreSQL takes the tables for empty. Whoever is cut
-/// off in the middle of a transaction soon holds nothing any more.
-const OF_A_CONNECTION: [(&str, &str); 10] = [
-    ("plan_cache_mode", "force_custom_plan"),
+/// How PostgreSQL treats each connection. Statements are for few keys each, which come first, and go by
+/// the indexes. Whoever is cut off in the middle of a transaction soon holds nothing any more.
+const OF_A_CONNECTION: [(&str, &str); 9] = [
     ("join_collapse_limit", "1"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
@@ -111,6 +110,13 @@ const OF_A_CONNECTION: [(&str, &str); 10] = [
     ("tcp_keepalives_interval", "2"),
     ("tcp_keepalives_count", "3"),
 ];
+
+/// Statements are planned once for a connection where PostgreSQL knows how large the tables are, and
+/// otherwise each time: what it takes for empty it would go on reading whole.
+const PLAN_ONCE: &str = "SELECT set_config('plan_cache_mode', \
+    CASE WHEN min(reltuples) >= 1000 THEN 'force_generic_plan' ELSE 'force_custom_plan' END, false) \
+    FROM pg_class WHERE oid IN (to_regclass('event'), to_regclass('night'), \
+    to_regclass('planned_visit'), to_regclass('sender'))";
 
 /// Why the database did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -433,8 +439,9 @@ async fn postgres_pool(
         .after_connect(move |db, _| {
             Box::pin(async move {
                 if shares {
-                    sqlx::query(copy::SHARE).execute(db).await?;
+                    sqlx::query(copy::SHARE).execute(&mut *db).await?;
                 }
+                sqlx::query(PLAN_ONCE).execute(db).await?;
                 Ok(())
             })
         })

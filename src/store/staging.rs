@@ -1,11 +1,10 @@
-//! Visits of an import that is not in force yet, by the million: their values are bound one by one, for
-//! an array in JSON costs more than the rows.
+//! Visits of an import that is not in force yet, by the million: bound one by one in SQLite, by `COPY` in
+//! PostgreSQL, for an array in JSON costs more than the rows.
 
-use std::fmt::Write;
 use std::sync::LazyLock;
 
-use super::sql::{Statement, Value, either};
-use super::{Db, StoreError, night_text};
+use super::sql::{Value, sql};
+use super::{Db, StoreError, lines, night_text};
 use crate::domain::calendar::Night;
 use crate::domain::plan::PlannedVisit;
 use crate::domain::quantity::Quantity;
@@ -34,37 +33,15 @@ const COLUMNS: [&str; 17] = [
 /// Rows of one statement.
 const AT_ONCE: usize = 50;
 
-static MANY: LazyLock<Insert> = LazyLock::new(|| Insert::of(AT_ONCE));
-static ONE: LazyLock<Insert> = LazyLock::new(|| Insert::of(1));
+static MANY: LazyLock<String> = LazyLock::new(|| insert(AT_ONCE));
+static ONE: LazyLock<String> = LazyLock::new(|| insert(1));
 
-/// A statement for so many rows.
-struct Insert {
-    sqlite: String,
-    postgres: String,
-}
-
-impl Insert {
-    fn of(rows: usize) -> Self {
-        let into = format!("INSERT INTO planned_visit ({}) VALUES ", COLUMNS.join(", "));
-        let (mut sqlite, mut postgres) = (into.clone(), into);
-        for place in 0..rows * COLUMNS.len() {
-            let before = match (place, place % COLUMNS.len()) {
-                (0, _) => "(",
-                (_, 0) => "), (",
-                _ => ", ",
-            };
-            // SQLite looks for numbers among all names, which takes long where there are many.
-            let _ = write!(sqlite, "{before}?");
-            let _ = write!(postgres, "{before}${}", place + 1);
-        }
-        sqlite.push(')');
-        postgres.push(')');
-        Self { sqlite, postgres }
-    }
-
-    fn statement(&'static self) -> Statement {
-        either(&self.sqlite, &self.postgres)
-    }
+/// A statement of SQLite for so many rows.
+fn insert(rows: usize) -> String {
+    // Without numbers: it looks for these among all names, which takes long where there are many.
+    let row = format!("({})", ["?"; COLUMNS.len()].join(", "));
+    let rows = vec![row; rows].join(", ");
+    format!("INSERT INTO planned_visit ({}) VALUES {rows}", COLUMNS.join(", "))
 }
 
 /// Appends visits to an import that is not in force yet.
@@ -76,10 +53,18 @@ pub async fn visits(
     import: i64,
     visits: &[(PlannedVisit, Night)],
 ) -> Result<(), StoreError> {
+    if let Db::Postgres { tx, .. } = db {
+        let begin = format!("COPY planned_visit ({}) FROM STDIN", COLUMNS.join(", "));
+        let mut copy = tx.copy_in_raw(&begin).await?;
+        return match copy.send(copied(import, visits)).await {
+            Ok(_) => Ok(copy.finish().await.map(drop)?),
+            Err(failed) => Err(failed.into()),
+        };
+    }
     let (many, rest) = visits.as_chunks::<AT_ONCE>();
-    let many = many.iter().map(|visits| (&*MANY, visits.as_slice()));
-    for (insert, visits) in many.chain(rest.chunks(1).map(|visit| (&*ONE, visit))) {
-        let mut statement = insert.statement();
+    let many = many.iter().map(|visits| (MANY.as_str(), visits.as_slice()));
+    for (insert, visits) in many.chain(rest.chunks(1).map(|visit| (ONE.as_str(), visit))) {
+        let mut statement = sql(insert);
         for (visit, night) in visits {
             for value in values(import, visit, *night) {
                 statement = statement.bind(value);
@@ -88,6 +73,27 @@ pub async fn visits(
         statement.execute(db).await?;
     }
     Ok(())
+}
+
+/// Rows as `COPY` reads them.
+fn copied(import: i64, visits: &[(PlannedVisit, Night)]) -> Vec<u8> {
+    let mut rows = Vec::new();
+    for (visit, night) in visits {
+        for (place, value) in values(import, visit, *night).into_iter().enumerate() {
+            if place > 0 {
+                rows.push(b'\t');
+            }
+            match value {
+                Value::Text(Some(text)) => lines::write_text(&text, &mut rows),
+                Value::Number(Some(number)) => lines::write_number(number, &mut rows),
+                Value::Bytes(_) | Value::Text(None) | Value::Number(None) => {
+                    rows.extend(lines::NULL);
+                }
+            }
+        }
+        rows.push(b'\n');
+    }
+    rows
 }
 
 fn values(import: i64, visit: &PlannedVisit, night: Night) -> [Value; COLUMNS.len()] {

@@ -12,11 +12,11 @@ use mqtt5::broker::config::{
 };
 use mqtt5::broker::router::MessageRouter;
 use mqtt5::broker::{BrokerEventHandler, ClientPublishEvent, MqttBroker, PublishAction};
-use rumqttc::{AckMode, AsyncClient, Event, MqttOptions, Packet, QoS, SubscribeReasonCode};
+use rumqttc::{AckMode, AsyncClient, Event, Packet, QoS, SubscribeReasonCode};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
-use super::{AHEAD_MAX, Arrived, connected, without_delay};
+use super::{AHEAD_MAX, Arrived, connected, options};
 
 const FILTER: &str = "nightrun/v1/+/carer/+/event";
 
@@ -96,12 +96,11 @@ pub async fn embedded(port: u16, events: mpsc::Sender<Arrived>) -> anyhow::Resul
 
 /// Begins a session with another broker, and hands on what comes.
 pub async fn session(port: u16, events: mpsc::Sender<Arrived>) -> anyhow::Result<()> {
-    let mut options = MqttOptions::new("ceiling", ("127.0.0.1", port));
+    let mut options = options("ceiling", port);
     options.set_clean_start(true);
     options.set_receive_maximum(Some(AHEAD_MAX));
     options.set_ack_mode(AckMode::Manual);
     options.set_max_packet_size(Some(1024 * 1024));
-    options.set_network_options(without_delay());
     // Unbounded in form only: it holds acknowledgements, of no more than the broker sends ahead.
     let (client, mut eventloop) = AsyncClient::builder(options).unbounded().try_build()?;
     connected(&mut eventloop).await?;

@@ -18,6 +18,7 @@ use anyhow::Context;
 use mqtt5::QoS;
 use mqtt5::broker::router::MessageRouter;
 use mqtt5::packet::publish::PublishPacket;
+use nightrun::mqtt::Gathering;
 use rumqttc::{AsyncClient, EventLoop, MqttOptions, NetworkOptions, PublishOptions};
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -210,19 +211,23 @@ async fn write(
 
 /// The connection on which receipts go to a broker elsewhere.
 async fn publisher(port: u16) -> anyhow::Result<AsyncClient> {
-    let mut options = MqttOptions::new("ceiling-publish", ("127.0.0.1", port));
+    let mut options = options("ceiling-publish", port);
     options.set_outgoing_inflight_upper_limit(IN_FLIGHT_MAX);
-    options.set_network_options(without_delay());
     let (client, mut eventloop) = AsyncClient::builder(options).unbounded().try_build()?;
     connected(&mut eventloop).await?;
     tokio::spawn(async move { while eventloop.poll().await.is_ok() {} });
     Ok(client)
 }
 
-/// Small packets go out at once.
-pub(super) fn without_delay() -> NetworkOptions {
-    let mut options = NetworkOptions::new();
-    options.set_tcp_nodelay(true);
+/// A connection to a broker elsewhere, in the ways of nightrun.
+pub(super) fn options(client_id: &str, port: u16) -> MqttOptions {
+    let mut options = MqttOptions::new(client_id, ("127.0.0.1", port));
+    let mut network = NetworkOptions::new();
+    network.set_tcp_nodelay(true);
+    options.set_network_options(network);
+    options.set_socket_connector(|address, network| async {
+        rumqttc::default_socket_connect(address, network).await.map(Gathering::new)
+    });
     options
 }
 

@@ -10,7 +10,7 @@ use sqlx::{FromRow, Row as _, TypeInfo as _, ValueRef as _};
 use super::CopyError;
 use crate::store::evidence::hex;
 use crate::store::sql::{Statement, composed, sql};
-use crate::store::{Db, StoreError};
+use crate::store::{Db, StoreError, lines};
 
 /// All tables, each after those to which it refers.
 pub const TABLES: [&str; 13] = [
@@ -162,12 +162,12 @@ impl Table {
                 line.push(b'\t');
             }
             match cell {
-                Cell::Null => line.extend(b"\\N"),
-                Cell::Number(number) => line.extend(number.to_string().bytes()),
+                Cell::Null => line.extend(lines::NULL),
+                Cell::Number(number) => lines::write_number(*number, line),
                 Cell::Text(text) if text.contains('\0') => {
                     return Err(self.odd(row, at, "the character U+0000"));
                 }
-                Cell::Text(text) => write_text(text, line),
+                Cell::Text(text) => lines::write_text(text, line),
                 Cell::Bytes(bytes) => {
                     line.extend(b"\\\\x");
                     line.extend(hex(bytes).bytes());
@@ -231,21 +231,6 @@ fn bind(statement: Statement, cell: &Cell) -> Statement {
         Cell::Bytes(bytes) => statement.bind(bytes.as_slice()),
         Cell::Null | Cell::Other => statement.bind(None::<i64>),
     }
-}
-
-fn write_text(text: &str, line: &mut Vec<u8>) {
-    let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|byte| b"\\\t\n\r".contains(byte)) {
-        line.extend(&rest[..at]);
-        line.extend(match rest[at] {
-            b'\t' => b"\\t",
-            b'\n' => b"\\n",
-            b'\r' => b"\\r",
-            _ => b"\\\\",
-        });
-        rest = &rest[at + 1..];
-    }
-    line.extend(rest);
 }
 
 #[cfg(test)]
