@@ -13,7 +13,6 @@ use crate::domain::alert::{
     Alert, AlertKind, Cause, Change, Sight, assess, contact_due_at, is_awaited, next_deadline,
 };
 use crate::domain::attendance::PlacedEvent;
-use crate::domain::calendar::Night;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::instant::Instant;
 use crate::domain::place::whereabouts;
@@ -27,6 +26,7 @@ use crate::store::alerts::{About, StoredAlert, ToSave};
 use crate::store::cases::{CaseKey, Next};
 use crate::store::outbox::Kind;
 use crate::store::registers::{RegisterKind, Wanted};
+use crate::store::settled::JudgedBy;
 use crate::store::{Db, StoreError, alerts, cases, evidence, outbox, plan, registers, settled};
 use crate::wire::alert::{AlertMessage, State};
 use crate::wire::topic;
@@ -206,11 +206,11 @@ pub async fn save(db: &mut Db, caseload: &Caseload, now: Instant) -> Result<(), 
     }
     alerts::save(db, &changed).await?;
     outbox::add(db, Kind::Alert, &messages, now).await?;
-    let mut marks: HashMap<(&ContractId, Night), String> = HashMap::new();
+    let mut judged_by: HashMap<&ContractId, JudgedBy<'_>> = HashMap::new();
     let next = caseload.iter().map(|(key, case)| {
-        let mark = marks.entry((&key.contract, key.night));
-        let mark = mark.or_insert_with(|| settled::judged_by(&case.contract, key.night));
-        Next { key, due_at: case.due_at, settled: case.settled(mark, now) }
+        let judged_by = judged_by.entry(&key.contract);
+        let judged_by = judged_by.or_insert_with(|| JudgedBy::new(&case.contract)).of(key.night);
+        Next { key, due_at: case.due_at, settled: case.settled(judged_by, now) }
     });
     cases::set_next(db, next.collect::<Vec<_>>()).await
 }

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use tokio::task::JoinHandle;
+
 use crate::caseload;
 use crate::config::Contracts;
 use crate::domain::calendar::Night;
@@ -38,6 +40,8 @@ pub struct Import<'a> {
     staging: Option<Staging>,
     now: Instant,
     counts: Counts,
+    /// What was staged last, on its way into the database.
+    writing: Option<JoinHandle<Result<(), StoreError>>>,
 }
 
 impl<'a> Import<'a> {
@@ -58,7 +62,7 @@ impl<'a> Import<'a> {
             staging = Some(imports::begin(&mut tx, kind, now).await?);
             tx.commit().await?;
         }
-        Ok(Self { store, contracts, staging, now, counts: Counts::default() })
+        Ok(Self { store, contracts, staging, now, counts: Counts::default(), writing: None })
     }
 
     /// Compares visits with the plan in force and stages those that differ. Returns the rows that
@@ -108,11 +112,27 @@ impl<'a> Import<'a> {
         }
         drop(tx);
         if let Some(import) = self.staging.filter(|_| !staged.is_empty()) {
-            let mut tx = self.store.write().await?;
-            staging::visits(&mut tx, import.id, &staged).await?;
-            tx.commit().await?;
+            self.written().await?;
+            // The next rows are compared meanwhile: what is staged is not in force.
+            let store = self.store.clone();
+            self.writing = Some(tokio::spawn(async move {
+                let mut tx = store.write().await?;
+                staging::visits(&mut tx, import.id, &staged).await?;
+                tx.commit().await
+            }));
         }
         Ok(bad)
+    }
+
+    /// Waits until what was staged last is in the database.
+    async fn written(&mut self) -> Result<(), StoreError> {
+        match self.writing.take() {
+            Some(writing) => match writing.await {
+                Ok(written) => written,
+                Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+            },
+            None => Ok(()),
+        }
     }
 
     /// Whether a visit should have begun, or somebody has come.
@@ -160,7 +180,8 @@ impl<'a> Import<'a> {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn finish(self) -> Result<Option<Counts>, StoreError> {
+    pub async fn finish(mut self) -> Result<Option<Counts>, StoreError> {
+        self.written().await?;
         let Some(staging) = self.staging else { return Ok(Some(self.counts)) };
         if self.counts.changed == 0 {
             let counts = self.counts;
@@ -181,7 +202,9 @@ impl<'a> Import<'a> {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn discard(self) -> Result<(), StoreError> {
+    pub async fn discard(mut self) -> Result<(), StoreError> {
+        // It is taken back: whether it came to be there does not matter.
+        let _ = self.written().await;
         if let Some(staging) = self.staging {
             let mut tx = self.store.write().await?;
             imports::discard(&mut tx, staging.id).await?;

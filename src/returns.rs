@@ -1,7 +1,7 @@
 //! The council's return from the database: settled nights as they are kept, the others by their
 //! evidence.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -9,11 +9,12 @@ use chrono::NaiveDate;
 use crate::book;
 use crate::caseload;
 use crate::config::Contracts;
-use crate::domain::calendar::{Night, plus_days};
+use crate::domain::calendar::plus_days;
 use crate::domain::instant::Instant;
 use crate::domain::policy::Contract;
 use crate::domain::schedule3::{Counted, Row, Schedule3, Unbalanced};
 use crate::store::cases::CaseKey;
+use crate::store::settled::JudgedBy;
 use crate::store::{Db, Store, StoreError, imports, settled};
 
 /// Clients whose rows are made at once.
@@ -36,7 +37,7 @@ pub enum ReturnError {
 /// them at `now`.
 ///
 /// # Errors
-/// When the contract is unknown, the database fails or a row does not balance.
+/// When the database fails, or a row does not balance.
 pub async fn schedule3(
     store: &Store,
     contracts: &Contracts,
@@ -53,12 +54,9 @@ pub async fn schedule3(
         }
         return Ok(schedule3.rows()?);
     }
-    // A visit may be dated a day after its night, and overlap one of the night before or after.
+    // A visit may be dated a day after its night.
     let nights = (plus_days(first, -2), plus_days(last, 1));
-    let mut judged_by: HashMap<Night, String> = HashMap::new();
-    let mut is_current = |night: Night, by: &str| {
-        *judged_by.entry(night).or_insert_with(|| settled::judged_by(contract, night)) == by
-    };
+    let mut judged_by = JudgedBy::new(contract);
     let (mut rows, mut after) = (Vec::new(), None);
     loop {
         let page =
@@ -74,7 +72,7 @@ pub async fn schedule3(
         };
         let mut open = Vec::new();
         for of_client in &page {
-            let (settled, unsettled) = of_client.read(&mut is_current, now)?;
+            let (settled, unsettled) = of_client.read(&mut judged_by, now)?;
             settled.into_iter().for_each(&mut count);
             let key = |night| CaseKey {
                 contract: contract.id.clone(),

@@ -13,7 +13,7 @@ use nightrun::domain::policy::Contract;
 use nightrun::domain::quantity::Quantity;
 use nightrun::domain::schedule3::Counted;
 use nightrun::domain::visit::Status;
-use nightrun::store::settled;
+use nightrun::store::settled::{self, JudgedBy};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection};
 
@@ -248,8 +248,9 @@ impl OfNight<'_> {
             typed: Vec::new(),
         };
         let morning = from_micros(evening + 36_000_000_000).context("an instant")?;
-        let judged_by = settled::judged_by(contract, *date);
-        let settled = settled::to_keep(*date, &judged_by, [visit], morning).context("settled")?;
+        let mut judged_by = JudgedBy::new(contract);
+        let settled =
+            settled::to_keep(*date, judged_by.of(*date), [visit], morning).context("settled")?;
         let named = format!("\"A-{night}-0\"");
         let begins = format!("\"start\":{evening}");
         ensure!(settled.contains(&named) && settled.contains(&begins), "{settled}");

@@ -37,7 +37,7 @@ pub(super) async fn check(
     let seen = caseload::seen(db, &caseload, &[], now).await?;
     let reported = reported(db, contract, now, ledger).await?;
     let rows = schedule3(contract, &reported, ledger);
-    let settled = settled::of_night(db, contract, ledger.night, now).await?;
+    let settled = settled::of_cases(db, contract, &keys, now).await?;
     let mut parts = Parts::new();
     let mut visits = 0;
     for (key, case) in &caseload {
@@ -45,7 +45,7 @@ pub(super) async fn check(
         once(case, key, ledger);
         forgotten(db, case, key, &night, ledger).await?;
         let counted = || night.visits.iter().map(|visit| Counted::of(contract, visit));
-        if settled.get(&key.client).is_some_and(|settled| !counted().eq(settled.iter().cloned())) {
+        if settled.get(key).is_some_and(|settled| !counted().eq(settled.iter().cloned())) {
             let what = format!("client {}: what is settled is not what happened", key.client);
             ledger.undone(found.importing, what);
         }

@@ -5,15 +5,16 @@
 //! whatever may change a night has it looked at, and so makes this void. The ledger compares it with
 //! the evidence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::cases::CaseKey;
 use super::evidence::hex;
 use super::sql::{either, sql};
-use super::{Db, StoreError, at, night_text};
+use super::{Db, StoreError, at, night_text, rows};
 use crate::domain::calendar::Night;
 use crate::domain::instant::{Instant, micros};
 use crate::domain::policy::Contract;
@@ -27,39 +28,45 @@ const EDITION: &str = "1";
 /// How far before a night bank holidays may decide about it.
 const HOLIDAYS_FROM: TimeDelta = TimeDelta::days(32);
 
-/// By what the visits of a night are judged besides the evidence: as long as it is the same, so is
-/// what was settled.
-#[must_use]
-pub fn judged_by(contract: &Contract, night: Night) -> String {
-    let holidays = (night - HOLIDAYS_FROM).iter_days().take_while(|date| *date <= night);
-    let holidays: Vec<Night> = holidays.filter(|date| contract.holidays.contains(*date)).collect();
-    let says = (EDITION, contract.zone, contract.policy(night), holidays);
-    let mut name = hex(&Sha256::digest(format!("{says:?}")));
-    name.truncate(16);
-    name
+/// By what the visits of a contract's nights are judged besides the evidence: as long as it is the
+/// same, so is what was settled.
+pub struct JudgedBy<'a> {
+    contract: &'a Contract,
+    known: HashMap<Night, String>,
 }
 
-/// A client's night as it is kept.
+impl<'a> JudgedBy<'a> {
+    /// For that contract.
+    #[must_use]
+    pub fn new(contract: &'a Contract) -> Self {
+        Self { contract, known: HashMap::new() }
+    }
+
+    /// A name for what that night is judged by.
+    pub fn of(&mut self, night: Night) -> &str {
+        let contract = self.contract;
+        self.known.entry(night).or_insert_with(|| {
+            let dates = (night - HOLIDAYS_FROM).iter_days().take_while(|date| *date <= night);
+            let holidays: Vec<_> = dates.filter(|date| contract.holidays.contains(*date)).collect();
+            let says = (EDITION, contract.zone, contract.policy(night), holidays);
+            let mut name = hex(&Sha256::digest(format!("{says:?}")));
+            name.truncate(16);
+            name
+        })
+    }
+}
+
+/// A client's night as it is kept. One of which nothing is kept was judged by nothing.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     night: Night,
     /// When it was assessed, in microseconds.
+    #[serde(default)]
     as_of: i64,
+    #[serde(default)]
     judged_by: String,
+    #[serde(default)]
     visits: Vec<KeptVisit>,
-}
-
-/// A night about which something is open, or of which nothing is kept.
-#[derive(Serialize, Deserialize)]
-struct Open {
-    night: Night,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Found {
-    Kept(Kept),
-    Open(Open),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -84,8 +91,8 @@ struct KeptVisit {
     typed: Vec<String>,
 }
 
-/// A client's night as it is kept: `None` if one of its visits is not final. `judged_by` is
-/// [`judged_by`] of its contract and night.
+/// A client's night as it is kept: `None` if one of its visits is not final. `judged_by` is what
+/// [`JudgedBy`] says of it.
 #[must_use]
 pub fn to_keep(
     night: Night,
@@ -115,8 +122,8 @@ pub fn to_keep(
 
 impl Kept {
     /// Whether it holds still.
-    fn holds(&self, is_current: &mut impl FnMut(Night, &str) -> bool, now: Instant) -> bool {
-        self.as_of <= now.timestamp_micros() && is_current(self.night, &self.judged_by)
+    fn holds(&self, judged_by: &mut JudgedBy<'_>, now: Instant) -> bool {
+        self.as_of <= now.timestamp_micros() && self.judged_by == judged_by.of(self.night)
     }
 
     fn read(self, client: &ClientRef) -> Result<Vec<Counted>, StoreError> {
@@ -148,29 +155,31 @@ fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::Foreign(error.to_string()))
 }
 
-/// What counts of the visits of each client's night, where that is kept and holds.
+/// What counts of the visits of client nights, where that is kept and holds. The nights are of the
+/// contract given.
 ///
 /// # Errors
 /// When the database fails, or what is kept cannot be read.
-pub async fn of_night(
+pub async fn of_cases(
     db: &mut Db,
     contract: &Contract,
-    night: Night,
+    keys: &BTreeSet<CaseKey>,
     now: Instant,
-) -> Result<BTreeMap<ClientRef, Vec<Counted>>, StoreError> {
-    let found: Vec<(String, String)> = sql("SELECT client_ref, settled FROM night \
-         WHERE contract = $1 AND night = $2 AND due_at IS NULL AND settled IS NOT NULL")
-    .bind(contract.id.as_str())
-    .bind(night_text(night))
+) -> Result<BTreeMap<CaseKey, Vec<Counted>>, StoreError> {
+    let found: Vec<(String, String)> = sql("SELECT n.client_ref, n.settled \
+         FROM jsonb_each($1) k CROSS JOIN night n WHERE n.contract = k.value->>'contract' \
+         AND n.night = k.value->>'night' AND n.client_ref = k.value->>'client' \
+         AND n.due_at IS NULL AND n.settled IS NOT NULL")
+    .bind(rows(keys.iter().map(CaseKey::to_row)))
     .fetch_all(db)
     .await?;
-    let current = judged_by(contract, night);
-    let mut settled = BTreeMap::new();
+    let (mut settled, mut judged_by) = (BTreeMap::new(), JudgedBy::new(contract));
     for (client, text) in found {
         let (client, kept): (ClientRef, Kept) = (client.parse()?, parse(&text)?);
-        if kept.holds(&mut |_, by| by == current, now) {
+        if kept.holds(&mut judged_by, now) {
+            let night = kept.night;
             let visits = kept.read(&client)?;
-            settled.insert(client, visits);
+            settled.insert(CaseKey { contract: contract.id.clone(), night, client }, visits);
         }
     }
     Ok(settled)
@@ -236,23 +245,22 @@ impl Nights {
     }
 
     /// What counts of the visits of these nights, and the nights that have to be judged by their
-    /// evidence. `is_current` tells whether that is what [`judged_by`] says of a night.
+    /// evidence.
     ///
     /// # Errors
     /// When what is kept cannot be read.
     pub fn read(
         &self,
-        mut is_current: impl FnMut(Night, &str) -> bool,
+        judged_by: &mut JudgedBy<'_>,
         now: Instant,
     ) -> Result<(Vec<Counted>, Vec<Night>), StoreError> {
-        let found: Vec<Found> = parse(&self.text)?;
+        let found: Vec<Kept> = parse(&self.text)?;
         let (mut visits, mut open) = (Vec::new(), Vec::new());
         for night in found {
-            match night {
-                Found::Kept(kept) if kept.holds(&mut is_current, now) => {
-                    visits.extend(kept.read(&self.client)?);
-                }
-                Found::Kept(Kept { night, .. }) | Found::Open(Open { night }) => open.push(night),
+            if night.holds(judged_by, now) {
+                visits.extend(night.read(&self.client)?);
+            } else {
+                open.push(night.night);
             }
         }
         Ok((visits, open))
