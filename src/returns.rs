@@ -2,9 +2,11 @@
 //! evidence.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
+use tokio::task::spawn_blocking;
 
 use crate::book;
 use crate::caseload;
@@ -14,7 +16,7 @@ use crate::domain::instant::Instant;
 use crate::domain::policy::Contract;
 use crate::domain::schedule3::{Counted, Row, Schedule3, Unbalanced};
 use crate::store::cases::CaseKey;
-use crate::store::settled::JudgedBy;
+use crate::store::settled::{JudgedBy, Nights};
 use crate::store::{Db, Store, StoreError, imports, settled};
 
 /// Clients whose rows are made at once.
@@ -56,38 +58,69 @@ pub async fn schedule3(
     }
     // A visit may be dated a day after its night.
     let nights = (plus_days(first, -2), plus_days(last, 1));
-    let mut judged_by = JudgedBy::new(contract);
-    let (mut rows, mut after) = (Vec::new(), None);
-    loop {
-        let page =
-            settled::of_clients(&mut db, &contract.id, nights, after.as_ref(), CLIENTS_AT_ONCE)
-                .await?;
-        let Some(last_client) = page.last() else { break };
-        after = Some(last_client.client().clone());
-        let mut schedule3 = Schedule3::default();
-        let mut count = |visit: Counted| {
-            if (first..=last).contains(&contract.dated(visit.night, visit.start)) {
-                schedule3.count(contract, visit);
-            }
+    let of = &contract.id;
+    let mut page = settled::of_clients(&mut db, of, nights, None, CLIENTS_AT_ONCE).await?;
+    let mut rows = Vec::new();
+    while let Some(last_client) = page.last() {
+        let after = last_client.client().clone();
+        let contract = Arc::clone(contract);
+        let counting = spawn_blocking(move || count_settled(&contract, &page, (first, last), now));
+        page = settled::of_clients(&mut db, of, nights, Some(&after), CLIENTS_AT_ONCE).await?;
+        let (mut counted, open) = match counting.await {
+            Ok(counted) => counted?,
+            Err(failed) => std::panic::resume_unwind(failed.into_panic()),
         };
-        let mut open = Vec::new();
-        for of_client in &page {
-            let (settled, unsettled) = of_client.read(&mut judged_by, now)?;
-            settled.into_iter().for_each(&mut count);
-            let key = |night| CaseKey {
-                contract: contract.id.clone(),
-                night,
-                client: of_client.client().clone(),
-            };
-            open.extend(unsettled.into_iter().map(key));
-        }
         for keys in open.chunks(NIGHTS_AT_ONCE) {
-            by_evidence(&mut db, contracts, keys, now).await?.into_iter().for_each(&mut count);
+            let visits = by_evidence(&mut db, contracts, keys, now).await?;
+            for visit in visits {
+                counted.add(visit);
+            }
         }
-        rows.extend(schedule3.rows()?);
+        rows.extend(counted.rows.rows()?);
     }
     rows.sort_by(|one, other| one.key.cmp(&other.key));
     Ok(rows)
+}
+
+/// The rows of the visits of certain dates.
+struct OfDates {
+    contract: Arc<Contract>,
+    dates: RangeInclusive<NaiveDate>,
+    rows: Schedule3,
+}
+
+impl OfDates {
+    fn add(&mut self, visit: Counted) {
+        if self.dates.contains(&self.contract.dated(visit.night, visit.start)) {
+            self.rows.count(&self.contract, visit);
+        }
+    }
+}
+
+/// Counts what is kept of these clients' nights. Returns the others as well.
+fn count_settled(
+    contract: &Arc<Contract>,
+    clients: &[Nights],
+    (first, last): (NaiveDate, NaiveDate),
+    now: Instant,
+) -> Result<(OfDates, Vec<CaseKey>), StoreError> {
+    let rows = Schedule3::default();
+    let mut counted = OfDates { contract: Arc::clone(contract), dates: first..=last, rows };
+    let mut judged_by = JudgedBy::new(contract);
+    let mut open = Vec::new();
+    for of_client in clients {
+        let (settled, unsettled) = of_client.read(&mut judged_by, now)?;
+        for visit in settled {
+            counted.add(visit);
+        }
+        let key = |night| CaseKey {
+            contract: contract.id.clone(),
+            night,
+            client: of_client.client().clone(),
+        };
+        open.extend(unsettled.into_iter().map(key));
+    }
+    Ok((counted, open))
 }
 
 async fn by_evidence(

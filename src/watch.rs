@@ -26,7 +26,7 @@ use crate::wire::alert::{AlertMessage, State};
 /// How often deadlines are looked for.
 pub const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Most client nights that are looked at in one transaction.
-pub const DUE_MAX: i64 = 1_000;
+pub const DUE_MAX: i64 = 500;
 /// How often an open `no_plan` is looked at again.
 const PLAN_AGAIN_AFTER: TimeDelta = TimeDelta::seconds(20);
 

@@ -101,6 +101,14 @@ impl Night {
         self.planned *= 2;
     }
 
+    /// These visits are of another run now: their nights are to be looked at again.
+    pub fn replan(&self, visits: Range<usize>) {
+        let rows: Vec<String> = visits
+            .map(|number| visit(&format!("V-{number:04}"), self.from).replace(",R-1,", ",R-2,"))
+            .collect();
+        self.installation.import("visits", VISITS, &rows);
+    }
+
     /// Waits until the instants of all watched visits have passed.
     pub async fn all_due(&self) {
         sleep((self.due_at - clock::now()).to_std().unwrap_or_default()).await;
