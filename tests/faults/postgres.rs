@@ -302,14 +302,15 @@ impl Stranger {
         stranger
     }
 
-    async fn does(&mut self, statements: &str) {
-        sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut self.0).await.expect(statements);
+    async fn does(&mut self, statements: &str) -> u64 {
+        let done = sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut self.0).await;
+        done.expect(statements).rows_affected()
     }
 
     /// Takes the night of a visit's client.
     async fn holds(&mut self, visit: usize) {
         let of = format!("SELECT 1 FROM night WHERE client_ref = 'client-V-{visit:04}' FOR UPDATE");
-        self.does(&of).await;
+        assert_eq!(self.does(&of).await, 1, "there is no such night");
     }
 
     async fn lets_go(mut self) {
@@ -326,6 +327,10 @@ async fn a_deadlock_with_a_stranger() {
     let mut night = Night::begin(installation, 60, USUAL).await;
     night.happen(10);
     night.fleet.is_answered().await;
+    // Until the plan is applied there is nothing to be held.
+    let unapplied = "SELECT count(*) FROM import WHERE applied_at IS NULL";
+    let applied = async { while night.installation.number(unapplied).await > 0 {} };
+    within("the plan to be applied", applied).await;
     let mut stranger = Stranger::at(&night).await;
     stranger.holds(21).await;
     // The daemon takes the first, and waits for the second.
