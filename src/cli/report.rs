@@ -67,26 +67,35 @@ pub async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<(
     let store = Store::open_existing(&settings.database).await?;
     let first = week_start(arguments.from, contract.policy(arguments.from).week_starts_on);
     let last = plus_days(first, i64::from(arguments.weeks) * 7 - 1);
-    let bytes = match (arguments.report, arguments.format) {
-        (Report::Visits, Format::Csv) => {
-            let visits = visits(&store, contract, first, last).await;
-            visits.map(|visits| {
-                report::visits::csv(visits.iter().map(|visit| (&**contract, visit)))
-            })?
-        }
-        (Report::Schedule3, Format::Csv) => {
-            let (of, now) = ((first, last), clock::now());
-            let rows = returns::schedule3(&store, &settings.contracts, contract, of, now).await;
-            rows.map(|rows| report::schedule3::csv(&rows))?
-        }
-    };
+    let made = make(arguments, settings, &store, contract, (first, last)).await;
     store.close().await;
+    let bytes = made?;
     match &arguments.out {
         Some(path) => {
             std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
         }
         None => std::io::stdout().write_all(&bytes).context("cannot write to standard output"),
     }
+}
+
+async fn make(
+    arguments: &Arguments,
+    settings: &Settings,
+    store: &Store,
+    contract: &Arc<Contract>,
+    (first, last): (NaiveDate, NaiveDate),
+) -> anyhow::Result<Vec<u8>> {
+    Ok(match (arguments.report, arguments.format) {
+        (Report::Visits, Format::Csv) => {
+            let visits = visits(store, contract, first, last).await?;
+            report::visits::csv(visits.iter().map(|visit| (&**contract, visit)))
+        }
+        (Report::Schedule3, Format::Csv) => {
+            let (of, now) = ((first, last), clock::now());
+            let rows = returns::schedule3(store, &settings.contracts, contract, of, now).await?;
+            report::schedule3::csv(&rows)
+        }
+    })
 }
 
 /// The visits that are dated from `first` to `last` (R4), as the evidence has them now.
