@@ -12,7 +12,7 @@ use crate::fleet::{Fleet, USUAL};
 use crate::judge::Expected;
 use crate::night::{Night, SEES, says};
 use crate::support::daemon::{Installation, text};
-use crate::support::{Client, Mosquitto, within};
+use crate::support::{Client, Mosquitto};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_daemons_have_one_client_id() {
@@ -153,12 +153,7 @@ async fn phones_never_read_their_receipts(installation: Installation) {
         sender.acknowledged(2 * UNREAD / SENDERS).await;
     }
     night.judge(&daemon).await;
-    let all_sent = async {
-        while night.installation.number("SELECT count(*) FROM outbox").await > 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    within("the last receipts to leave the outbox", all_sent).await;
+    night.installation.until_published().await;
     says(&daemon, "ERROR", 0..=0);
     daemon.terminate().await;
     drop(deaf);

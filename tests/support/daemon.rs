@@ -228,6 +228,15 @@ impl Installation {
         self.database.texts(query).await
     }
 
+    /// Waits until the broker has all that was to be published.
+    pub async fn until_published(&self) {
+        let give_up_at = Tick::now() + PATIENCE;
+        while self.number("SELECT count(*) FROM outbox").await > 0 {
+            assert!(Tick::now() < give_up_at, "something stays in the outbox");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Changes the database behind the daemon's back.
     pub async fn execute(&self, statements: &str) {
         self.database.try_execute(statements).await.expect(statements);
