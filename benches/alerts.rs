@@ -84,8 +84,8 @@ async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn alerts(arguments: &Arguments, engine: Engine, way: Way) -> anyhow::Result<String> {
-    let rig = Rig::new(engine, way, &arguments.common.folder).await?;
-    let (installation, _) = Archive::under(&rig, arguments.archive).await?;
+    let mut rig = Rig::new(engine, way, &arguments.common.folder).await?;
+    let (installation, _) = Archive::under(&mut rig, arguments.archive, &arguments.common).await?;
     let now = clock::now();
     let file = rig.path("later.csv");
     let later = (0..arguments.visits).map(|visit| Planned {

@@ -66,8 +66,8 @@ async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn backlog(arguments: &Arguments, engine: Engine) -> anyhow::Result<String> {
-    let rig = Rig::new(engine, Way::Mosquitto, &arguments.common.folder).await?;
-    let (installation, _) = Archive::under(&rig, arguments.archive).await?;
+    let mut rig = Rig::new(engine, Way::Mosquitto, &arguments.common.folder).await?;
+    let (installation, _) = Archive::under(&mut rig, arguments.archive, &arguments.common).await?;
     let archived = rig.database.number(ROWS).await.unwrap_or_default();
     // It subscribes; from then on the broker keeps what comes.
     let mut daemon = installation.start()?;

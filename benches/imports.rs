@@ -71,8 +71,8 @@ async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn import(arguments: &Arguments, engine: Engine) -> anyhow::Result<String> {
-    let rig = Rig::new(engine, Way::Embedded, &arguments.common.folder).await?;
-    let (installation, _) = Archive::under(&rig, arguments.archive).await?;
+    let mut rig = Rig::new(engine, Way::Embedded, &arguments.common.folder).await?;
+    let (installation, _) = Archive::under(&mut rig, arguments.archive, &arguments.common).await?;
     let now = clock::now();
     let file = rig.path("plan.csv");
     let plan = (0..arguments.visits).map(|visit| Planned {

@@ -46,10 +46,15 @@ async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
     for engine in arguments.database.clone() {
         let clients = arguments.clients;
         let nights = NIGHTS + arguments.archive / 2 / clients;
-        let rig = Rig::new(engine, Way::Embedded, &arguments.common.folder).await?;
-        let installation = Installation::new(&rig)?;
-        let archive = Archive::weeks(clients, nights, &installation);
-        archive.fill(&installation, &rig).await?;
+        let mut rig = Rig::new(engine, Way::Embedded, &arguments.common.folder).await?;
+        let (installation, archive) = if arguments.common.archives.is_some() {
+            Archive::under(&mut rig, arguments.archive, &arguments.common).await?
+        } else {
+            let installation = Installation::new(&rig)?;
+            let archive = Archive::weeks(clients, nights, &installation);
+            archive.fill(&installation, &rig).await?;
+            (installation, archive)
+        };
         let file = rig.path("schedule-3.csv");
         let mut command = installation.command();
         command

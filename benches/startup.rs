@@ -48,8 +48,9 @@ async fn all(mut arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn start(arguments: &Arguments, engine: Engine, way: Way) -> anyhow::Result<String> {
-    let rig = Rig::new(engine, way, &arguments.common.folder).await?;
-    let (installation, archive) = Archive::under(&rig, arguments.archive).await?;
+    let mut rig = Rig::new(engine, way, &arguments.common.folder).await?;
+    let (installation, archive) =
+        Archive::under(&mut rig, arguments.archive, &arguments.common).await?;
     let mut took = Vec::new();
     let mut peak = 0;
     for _ in 0..2 {

@@ -171,7 +171,7 @@ async fn run(
     way: Way,
     mode: Mode,
 ) -> anyhow::Result<Run> {
-    let rig = Rig::new(engine, way, &arguments.common.folder).await?;
+    let mut rig = Rig::new(engine, way, &arguments.common.folder).await?;
     let events = match mode {
         Mode::Flood => arguments.events,
         Mode::Paced => arguments.pace * arguments.seconds,
@@ -179,7 +179,7 @@ async fn run(
     let layout =
         Layout { events, carers: 2, per_client: 1, later: true, now: clock::now(), salt: 1 };
     let night = Night::new(layout);
-    let mut process = start(program, &rig, &night, arguments.archive).await?;
+    let mut process = start(program, &mut rig, &night, arguments).await?;
     let archived = rig.database.number(ceiling::ROWS).await?;
     let rules = Rules {
         port: rig.port,
@@ -215,12 +215,12 @@ async fn run(
 /// Starts a program that has heard of the night whatever it wants to know.
 async fn start(
     program: Program,
-    rig: &Rig,
+    rig: &mut Rig,
     night: &Night,
-    archive: u32,
+    arguments: &Arguments,
 ) -> anyhow::Result<Process> {
     match program {
-        Program::Nightrun => start_nightrun(rig, night, archive).await,
+        Program::Nightrun => start_nightrun(rig, night, arguments).await,
         Program::Ceiling => ceiling::start(rig),
         Program::Peer => ceiling::until_ready(
             Command::new("/usr/bin/python3")
@@ -230,8 +230,12 @@ async fn start(
     }
 }
 
-async fn start_nightrun(rig: &Rig, night: &Night, archive: u32) -> anyhow::Result<Process> {
-    let (installation, _) = Archive::under(rig, archive).await?;
+async fn start_nightrun(
+    rig: &mut Rig,
+    night: &Night,
+    arguments: &Arguments,
+) -> anyhow::Result<Process> {
+    let (installation, _) = Archive::under(rig, arguments.archive, &arguments.common).await?;
     installation.import_night(rig, night)?;
     let mut daemon = installation.start()?;
     installation.until_ready(&mut daemon)?;

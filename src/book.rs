@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 
+use crate::caseload;
 use crate::domain::calendar::{Night, plus_days};
 use crate::domain::casebook::Casebook;
 use crate::domain::instant::Instant;
 use crate::domain::policy::Contract;
 use crate::domain::visit::Visit;
-use crate::store::{Db, StoreError, evidence, plan, registers};
+use crate::store::{Db, StoreError, corrections, evidence, plan, registers};
 
-/// The plan and the evidence of these nights, both ends included, with all registers.
+/// The plan, the evidence and the corrections of these nights, both ends included, with all registers.
 ///
 /// # Errors
 /// When the database fails.
@@ -30,10 +31,18 @@ pub async fn load(
             book.add_visit(row);
         }
     }
-    for recorded in evidence::of_nights(db, &contract.id, from, to).await? {
+    let events = evidence::of_nights(db, &contract.id, from, to).await?;
+    let placements = caseload::placements(db, &events).await?;
+    for recorded in events {
+        let visit_ref = caseload::visit_of(&recorded, &placements);
         if let Some(client) = recorded.client {
-            let visit_ref = recorded.event.visit_ref.clone();
             book.put(Arc::new(recorded.event), client, recorded.night, visit_ref);
+        }
+    }
+    for correction in corrections::of_nights(db, &contract.id, from, to).await? {
+        // Where events were placed is read with them.
+        if correction.about().is_some() {
+            book.add_correction(correction);
         }
     }
     Ok(book)

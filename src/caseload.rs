@@ -10,12 +10,13 @@ use chrono::TimeDelta;
 
 use crate::config::Contracts;
 use crate::domain::alert::{
-    Alert, AlertKind, Cause, Change, Sight, assess, contact_due_at, is_awaited, next_deadline,
+    Alert, AlertKind, Cause, Change, Resolution, Sight, assess, contact_due_at, is_awaited, next_deadline,
 };
 use crate::domain::attendance::PlacedEvent;
+use crate::domain::correction::Correction;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::instant::Instant;
-use crate::domain::place::whereabouts;
+use crate::domain::place::{PlacedBy, whereabouts};
 use crate::domain::policy::Contract;
 use crate::domain::refs::{CarerRef, ClientRef, ContractId, EventId, VisitRef};
 use crate::domain::register::Registers;
@@ -24,10 +25,14 @@ use crate::domain::visit::{ClientNight, PlanRow, Reconciled, UNPLANNED_LENGTH, V
 use crate::domain::wording;
 use crate::store::alerts::{About, StoredAlert, ToSave};
 use crate::store::cases::{CaseKey, Next};
+use crate::store::corrections::Placements;
+use crate::store::evidence::Recorded;
 use crate::store::outbox::Kind;
 use crate::store::registers::{RegisterKind, Wanted};
 use crate::store::settled::JudgedBy;
-use crate::store::{Db, StoreError, alerts, cases, evidence, outbox, plan, registers, settled};
+use crate::store::{
+    Db, StoreError, alerts, cases, corrections, evidence, outbox, plan, registers, settled,
+};
 use crate::wire::alert::{AlertMessage, State};
 use crate::wire::topic;
 
@@ -45,6 +50,8 @@ pub struct Case {
     plan: Vec<PlanRow>,
     registers: Arc<Registers>,
     events: Vec<Arc<PlacedEvent>>,
+    /// What was decided about its visits.
+    corrections: Vec<Correction>,
     /// The night with all these events, as it was reconciled last.
     latest: Option<Reconciled>,
     alerts: Vec<StoredAlert>,
@@ -114,6 +121,7 @@ pub async fn read(
             plan: Vec::new(),
             registers: registers.get(&key.contract).cloned().unwrap_or_default(),
             events: Vec::new(),
+            corrections: Vec::new(),
             latest: None,
             alerts: Vec::new(),
             due_at: None,
@@ -129,15 +137,43 @@ pub async fn read(
             case.plan.push(row);
         }
     }
-    for recorded in evidence::of_cases(db, keys).await? {
+    let events = evidence::of_cases(db, keys).await?;
+    let placements = placements(db, &events).await?;
+    for recorded in events {
+        let visit_ref = visit_of(&recorded, &placements);
         let Some(client) = recorded.client else { continue };
         let contract = recorded.event.contract.clone();
         if let Some(case) = caseload.get_mut(&CaseKey { contract, night: recorded.night, client }) {
-            let visit_ref = recorded.event.visit_ref.clone();
             case.add(&recorded.event, visit_ref);
         }
     }
+    let names: BTreeSet<_> = caseload.values().flat_map(Case::names).collect();
+    for correction in corrections::of_visits(db, &names).await? {
+        let Some(name) = correction.about() else { continue };
+        let of_contract = |case: &&mut Case| case.contract.id == correction.contract;
+        if let Some(case) = caseload.values_mut().filter(of_contract).find(|case| case.has(name)) {
+            case.corrections.push(correction);
+        }
+    }
     Ok(caseload)
+}
+
+/// To which visits a coordinator has placed those of these events that one has placed.
+///
+/// # Errors
+/// When the database fails.
+pub async fn placements(db: &mut Db, events: &[Recorded]) -> Result<Placements, StoreError> {
+    let placed = events.iter().filter(|recorded| recorded.by == Some(PlacedBy::Correction));
+    let placed = placed.map(|one| (one.event.contract.clone(), one.event.event_id)).collect();
+    corrections::placements(db, &placed).await
+}
+
+/// The visit that a coordinator, or else the event itself, says it belongs to.
+#[must_use]
+pub fn visit_of(recorded: &Recorded, placements: &Placements) -> Option<VisitRef> {
+    let event = &recorded.event;
+    let placed = placements.get(&(event.contract.clone(), event.event_id));
+    placed.or(event.visit_ref.as_ref()).cloned()
 }
 
 /// Finds out where the carers have been who may be inside a home for too long at `now`: those of the
@@ -228,6 +264,17 @@ impl Case {
         }));
     }
 
+    /// The names that its visits may have.
+    fn names(&self) -> impl Iterator<Item = (ContractId, VisitRef)> + '_ {
+        let planned = self.plan.iter().map(|row| row.visit.visit_ref.clone());
+        let events = self.events.iter().map(|event| VisitRef::unplanned(event.event.event_id));
+        planned.chain(events).map(|name| (self.contract.id.clone(), name))
+    }
+
+    fn has(&self, name: &VisitRef) -> bool {
+        self.names().any(|(_, other)| other == *name)
+    }
+
     /// Whether a carer may be inside for too long at `now` (R21): whether there is any visit that should
     /// have been over for so long. One that was not planned begins with an event, be it the first of
     /// those that come, which is at `first`.
@@ -256,7 +303,7 @@ impl Case {
             plan: &self.plan,
             suspensions: self.registers.suspensions(&self.key.client),
             events: &self.events,
-            corrections: &[],
+            corrections: &self.corrections,
         };
         reconcile(&of, now)
     }
@@ -332,6 +379,40 @@ impl Case {
             let soon = now + LOOK_AGAIN_AFTER;
             self.due_at = Some(self.due_at.map_or(soon, |due_at| due_at.min(soon)));
         }
+    }
+
+    /// The open alert of that id.
+    fn open_alert(&mut self, id: uuid::Uuid) -> Option<usize> {
+        let open = |stored: &StoredAlert| stored.alert.resolved.is_none();
+        self.alerts.iter().position(|stored| stored.message.alert_id == id && open(stored))
+    }
+
+    /// A coordinator takes care of an alert. Returns whether that is new.
+    pub fn acknowledge(&mut self, id: uuid::Uuid) -> bool {
+        let Some(index) = self.open_alert(id) else { return false };
+        let stored = &mut self.alerts[index];
+        if stored.message.state != State::Open {
+            return false;
+        }
+        stored.message.state = State::Acknowledged;
+        let (told, message) = (stored.alert.told, stored.message.clone());
+        self.say(index, told, &message);
+        true
+    }
+
+    /// A coordinator has dealt with an alert. What else holds then is looked at at once.
+    pub fn resolve(&mut self, id: uuid::Uuid, now: Instant) {
+        let Some(index) = self.open_alert(id) else { return };
+        let night = self.reconcile(now);
+        self.apply(Change::Resolve { index, resolution: Resolution::Coordinator }, &night, now);
+        self.due_at = Some(now);
+    }
+
+    /// Somebody has decided about the night at `now`. What ends by it, ends at once; what it gives rise
+    /// to is raised when the night is looked at, which is at once unless the daemon is blind.
+    pub fn decided(&mut self, now: Instant, seen: &Seen) {
+        self.assess(now, Cause::Time, Sight::Blind, seen);
+        self.due_at = Some(now);
     }
 
     fn apply(&mut self, change: Change, night: &Reconciled, now: Instant) {

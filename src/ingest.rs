@@ -17,7 +17,7 @@ use crate::domain::instant::Instant;
 use crate::domain::place::{Place, PlacedBy};
 use crate::domain::refs::{CarerRef, ContractId, EventId, VisitRef};
 use crate::domain::visit::Visit;
-use crate::message::Message;
+use crate::message::{Came, Message};
 use crate::parallel;
 use crate::placing::{place_all, place_anew};
 use crate::senders;
@@ -208,7 +208,7 @@ fn hear(
         let status = DeviceStatus::decode(&message.payload);
         let sender = (contract, Sender::Device(device));
         match status {
-            Ok(status) if message.retained => heard.kept(sender, status, at),
+            Ok(status) if message.came == Came::Retained => heard.kept(sender, status, at),
             Ok(DeviceStatus::Online) => heard.online(sender, at),
             Ok(DeviceStatus::Offline) => heard.lost(sender, at),
             Err(bad) => {
@@ -233,7 +233,8 @@ fn hear(
         }
         Err(_) => None,
     };
-    if let Some((contract, sender, seq)) = from.filter(|(contract, ..)| knows(contract)) {
+    let from = from.filter(|(contract, ..)| knows(contract) && message.came != Came::HandedIn);
+    if let Some((contract, sender, seq)) = from {
         heard.event((contract, sender), seq, at);
     }
     decoded.map(Some)

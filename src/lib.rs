@@ -79,6 +79,8 @@ pub mod simulate;
 pub mod book;
 pub mod returns;
 pub mod ledger;
+pub mod acts;
+pub mod view;
 
 // What it talks through.
 pub mod backoff;

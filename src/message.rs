@@ -15,10 +15,21 @@ pub struct Message {
     pub payload: Vec<u8>,
     /// When the daemon took it from the broker.
     pub received_at: Instant,
-    /// Whether it is what the broker had retained, and not something that was just said.
-    pub retained: bool,
+    /// How it came.
+    pub came: Came,
     /// What tells the broker that the message is safe.
     pub ack: Ack,
+}
+
+/// How a message came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Came {
+    /// It was said just now.
+    Said,
+    /// The broker had retained it.
+    Retained,
+    /// Somebody handed it in: no phone was heard.
+    HandedIn,
 }
 
 /// What tells the broker, or the phone itself, that a message is safe. Dropping it without

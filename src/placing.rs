@@ -7,15 +7,16 @@ use crate::domain::calendar::Night;
 use crate::domain::event::{Event, Sender};
 use crate::domain::grid;
 use crate::domain::instant::Instant;
-use crate::domain::place::{Book, Place, place};
+use crate::domain::place::{Book, Place, PlacedBy, place};
 use crate::domain::plan::{LatLon, PlannedVisit};
 use crate::domain::refs::{ClientRef, ContractId, EventId, VisitRef};
 use crate::domain::register::Registers;
 use crate::domain::visit::PlanRow;
 use crate::store::cases::CaseKey;
+use crate::store::corrections::Placements;
 use crate::store::evidence::Recorded;
 use crate::store::registers::{RegisterKind, Wanted};
-use crate::store::{Db, StoreError, alerts, evidence, plan, registers};
+use crate::store::{Db, StoreError, alerts, corrections, evidence, plan, registers};
 
 /// As much of a contract's plan and evidence as some events need.
 #[derive(Default)]
@@ -23,6 +24,7 @@ struct Extract {
     visits: HashMap<VisitRef, PlanRow>,
     nights: HashMap<Night, Vec<PlanRow>>,
     events: HashMap<EventId, (ClientRef, Night)>,
+    placements: HashMap<EventId, VisitRef>,
 }
 
 impl Book for Extract {
@@ -38,12 +40,12 @@ impl Book for Extract {
         self.events.get(&event_id).cloned()
     }
 
-    fn placed(&self, _event_id: EventId) -> Option<&VisitRef> {
-        None
+    fn placed(&self, event_id: EventId) -> Option<&VisitRef> {
+        self.placements.get(&event_id)
     }
 }
 
-/// Finds out where the events belong, each in its turn: a later one may belong to a visit that an
+/// Finds out where new events belong, each in its turn: a later one may belong to a visit that an
 /// earlier one began.
 ///
 /// # Errors
@@ -53,8 +55,21 @@ pub async fn place_all(
     contracts: &Contracts,
     events: &[&Event],
 ) -> Result<Vec<Place>, StoreError> {
+    // Nobody has placed what has only come now.
+    place_given(db, contracts, events, Placements::new()).await
+}
+
+async fn place_given(
+    db: &mut Db,
+    contracts: &Contracts,
+    events: &[&Event],
+    placements: Placements,
+) -> Result<Vec<Place>, StoreError> {
     let mut extracts: HashMap<ContractId, Extract> = HashMap::new();
-    let mut registers = load(db, events, &mut extracts).await?;
+    let mut registers = load(db, events, &placements, &mut extracts).await?;
+    for ((contract, event), visit_ref) in placements {
+        extracts.entry(contract).or_default().placements.insert(event, visit_ref);
+    }
     let places = place_with(contracts, events, &mut extracts, &registers);
     let loose = places
         .iter()
@@ -97,18 +112,25 @@ fn place_with(
 async fn load(
     db: &mut Db,
     events: &[&Event],
+    placements: &Placements,
     extracts: &mut HashMap<ContractId, Extract>,
 ) -> Result<HashMap<ContractId, Registers>, StoreError> {
     let mut visits: BTreeSet<(ContractId, VisitRef)> = BTreeSet::new();
     let mut begun: BTreeSet<(ContractId, EventId)> = BTreeSet::new();
     let mut wanted = Wanted::new();
+    let mut look_up = |contract: &ContractId, visit: &VisitRef| {
+        match visit.unplanned_event() {
+            Some(other) => begun.insert((contract.clone(), other)),
+            None => visits.insert((contract.clone(), visit.clone())),
+        };
+    };
+    for ((contract, _), visit) in placements {
+        look_up(contract, visit);
+    }
     for event in events.iter().filter(|event| event.client_ref.is_none()) {
         let contract = || event.contract.clone();
         if let Some(visit) = &event.visit_ref {
-            match visit.unplanned_event() {
-                Some(other) => begun.insert((contract(), other)),
-                None => visits.insert((contract(), visit.clone())),
-            };
+            look_up(&event.contract, visit);
         }
         if let Some(tag) = &event.tag {
             wanted.insert((contract(), RegisterKind::Tag, tag.as_str().to_owned()));
@@ -202,7 +224,9 @@ async fn move_all(
     touched: &mut BTreeMap<CaseKey, Instant>,
 ) -> Result<BTreeSet<(ContractId, VisitRef)>, StoreError> {
     let events: Vec<&Event> = recorded.iter().map(|recorded| &recorded.event).collect();
-    let places = place_all(db, contracts, &events).await?;
+    let ids = events.iter().map(|event| (event.contract.clone(), event.event_id)).collect();
+    let placements = corrections::placements(db, &ids).await?;
+    let places = place_given(db, contracts, &events, placements).await?;
     let mut moved = BTreeSet::new();
     let mut carers = BTreeSet::new();
     let mut gone = Vec::new();
@@ -214,6 +238,9 @@ async fn move_all(
             Place::Unplaced => (None, None),
         };
         if before == after && recorded.by == by {
+            // Another visit of the same home may be meant now.
+            let decided = after.filter(|_| by == Some(PlacedBy::Correction));
+            touched.extend(decided.map(|(client, night)| (CaseKey { contract, night, client }, now)));
             continue;
         }
         let own_night = contracts

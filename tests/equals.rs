@@ -34,7 +34,7 @@ use nightrun::domain::visit::{PlanRow, Visit};
 use nightrun::import::Import;
 use nightrun::ingest;
 use nightrun::ledger;
-use nightrun::message::{Ack, Message};
+use nightrun::message::{Ack, Came, Message};
 use nightrun::replay::play;
 use nightrun::report;
 use nightrun::returns;
@@ -345,7 +345,7 @@ fn to_message(event: &Event, received_at: Instant) -> Message {
         topic: topic::event(&event.contract, &event.sender),
         payload: serde_json::to_vec(&payload).unwrap(),
         received_at,
-        retained: false,
+        came: Came::Said,
         ack: Ack::new(|| ()),
     }
 }

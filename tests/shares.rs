@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nightrun::message::{Inbound, Message};
+use nightrun::message::{Came, Inbound, Message};
 use nightrun::mqtt::{self, BrokerSession, Line, Pulse, Seat, SlotNumber, Word};
 use rumqttc::{ConnAck, MqttOptions, Packet, PublishOptions};
 use support::session::Session;
@@ -311,12 +311,12 @@ async fn one_session_of_all_hears_how_units_are_and_what_was_retained() {
     assert!(until_caught_up(&mut session.inbound).await.is_empty());
     keeper.yours(true);
     let before = next_message(&mut session.inbound).await;
-    assert_eq!((before.payload.as_slice(), before.retained), (&b"before"[..], true));
+    assert_eq!((before.payload.as_slice(), before.came), (&b"before"[..], Came::Retained));
     before.ack.send();
     unit.send(STATUS, "after");
     unit.acknowledged(1).await;
     let after = next_message(&mut session.inbound).await;
-    assert_eq!((after.payload.as_slice(), after.retained), (&b"after"[..], false));
+    assert_eq!((after.payload.as_slice(), after.came), (&b"after"[..], Came::Said));
     after.ack.send();
     assert!(session.stop().await.is_empty());
     assert!(until_caught_up(&mut other.inbound).await.is_empty(), "the other hears no units");

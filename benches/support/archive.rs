@@ -4,6 +4,7 @@
 //! would have written; the registers come in by its own import.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -19,6 +20,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnec
 
 use super::daemon::Installation;
 use super::history::History;
+use super::report::Common;
 use super::rig::Rig;
 
 /// Clients of an archive, unless its events are too few for so many.
@@ -39,11 +41,33 @@ impl Archive {
         Self::weeks(clients, events / 2 / clients, installation)
     }
 
-    /// Nightrun for a rig, whose database holds an archive of about so many events.
-    pub async fn under(rig: &Rig, events: u32) -> anyhow::Result<(Installation, Self)> {
+    /// Nightrun for a rig, whose database holds an archive of about so many events. One that an
+    /// earlier bench has kept is copied.
+    pub async fn under(
+        rig: &mut Rig,
+        events: u32,
+        common: &Common,
+    ) -> anyhow::Result<(Installation, Self)> {
+        let name = format!("{}-{events}-{}", rig.engine, env!("CARGO_PKG_VERSION"));
+        let kept = common.archives.as_ref().filter(|_| events > 0).map(|folder| folder.join(name));
+        if let Some(kept) = &kept
+            && let Ok(offset) = std::fs::read_to_string(kept.join("offset"))
+        {
+            let installation = Installation::ahead(rig, offset.parse()?)?;
+            ensure!(installation.is_early(), "{} is too old: delete it", kept.display());
+            rig.database.at_rest(|place| copy(&kept.join("database"), place)).await?;
+            let archive = Self::of(events, &installation);
+            return Ok((installation, archive));
+        }
         let installation = Installation::new(rig)?;
         let archive = Self::of(events, &installation);
         archive.fill(&installation, rig).await?;
+        if let Some(kept) = kept {
+            std::fs::create_dir_all(&kept)?;
+            rig.database.at_rest(|place| copy(place, &kept.join("database"))).await?;
+            let offset = installation.ahead_of_utc().num_hours().to_string();
+            std::fs::write(kept.join("offset"), offset)?;
+        }
         Ok((installation, archive))
     }
 
@@ -141,6 +165,18 @@ impl Archive {
              SELECT 'default', 'carer', 'a' || i, {said}, {heard} FROM n"
         )
     }
+}
+
+/// Puts a file or a folder in the place of another, with its owners.
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    for command in
+        [Command::new("rm").arg("-rf").arg(to), Command::new("cp").arg("-a").args([from, to])]
+    {
+        ensure!(command.status()?.success(), "{} is not copied", from.display());
+    }
+    // What follows is not to wait for the disk.
+    ensure!(Command::new("sync").status()?.success(), "no sync");
+    Ok(())
 }
 
 /// The numbers from 0, up to a bound that follows.

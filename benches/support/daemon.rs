@@ -38,13 +38,17 @@ pub struct Installation {
 impl Installation {
     /// It is around two in the night there, whatever the time is here.
     pub fn new(rig: &Rig) -> anyhow::Result<Self> {
+        Self::ahead(rig, (2 - i64::from(clock::now().hour()) + 12).rem_euclid(24) - 12)
+    }
+
+    /// The clock there is so many hours ahead of UTC.
+    pub fn ahead(rig: &Rig, offset: i64) -> anyhow::Result<Self> {
         let http = free_port()?;
         let broker = match rig.mosquitto {
             Some(_) => format!("url = \"mqtt://127.0.0.1:{}\"", rig.port),
             None => format!("listen = \"127.0.0.1:{}\"", rig.port),
         };
         // The signs of these zones are the other way round.
-        let offset = (2 - i64::from(clock::now().hour()) + 12).rem_euclid(24) - 12;
         let text = format!(
             "[database]\nurl = \"{url}\"\n[broker]\n{broker}\n[http]\nlisten = \
              \"127.0.0.1:{http}\"\n[[contract]]\nid = \"default\"\ntime_zone = \"Etc/GMT{zone:+}\"\n",
@@ -66,6 +70,11 @@ impl Installation {
     /// The local time minus UTC.
     pub fn ahead_of_utc(&self) -> TimeDelta {
         TimeDelta::hours(self.offset)
+    }
+
+    /// Whether the night there goes on for some hours.
+    pub fn is_early(&self) -> bool {
+        (clock::now() + self.ahead_of_utc()).hour() < 5
     }
 
     /// The night that is now.

@@ -66,6 +66,21 @@ impl Database {
         self.server.as_ref()
     }
 
+    /// Does something, while nobody uses it, with the file or folder that it is in.
+    pub async fn at_rest(
+        &mut self,
+        deed: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        match &mut self.server {
+            Some(server) => {
+                server.stopped(deed)?;
+                first_connection(&self.url).await?.close().await?;
+                Ok(())
+            }
+            None => deed(Path::new(self.url.trim_start_matches("sqlite:"))),
+        }
+    }
+
     /// The one number that a statement returns.
     pub async fn number(&self, statement: &str) -> anyhow::Result<i64> {
         let failed = || format!("the database does not answer: {statement}");

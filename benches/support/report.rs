@@ -23,6 +23,10 @@ pub struct Common {
     /// Below which folder the databases are: on the disk that is to be measured.
     #[arg(long, default_value = env!("CARGO_TARGET_TMPDIR"))]
     pub folder: PathBuf,
+    /// Where archives are kept, and found again by the benches that follow; for three hours, since
+    /// they belong to a night. As many gigabytes as there are million events.
+    #[arg(long)]
+    pub archives: Option<PathBuf>,
     /// What `cargo bench` says to every bench.
     #[arg(long, hide = true)]
     bench: bool,

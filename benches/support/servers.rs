@@ -69,6 +69,8 @@ impl Mosquitto {
 /// PostgreSQL on a free port, as it is after `initdb`: with fsync and synchronous commits.
 pub struct Postgres {
     port: u16,
+    cluster: PathBuf,
+    log: PathBuf,
     pub process: Process,
 }
 
@@ -77,20 +79,11 @@ impl Postgres {
     pub fn start(folder: &Path) -> anyhow::Result<Self> {
         let cluster = folder.join("postgres");
         fs::create_dir(&cluster)?;
-        let user = unprivileged()?;
-        if let Some((uid, gid)) = user {
+        if let Some((uid, gid)) = unprivileged()? {
             chown(&cluster, Some(uid), Some(gid))?;
         }
-        let as_user = |name: &str| {
-            let mut command = Command::new(programs().join(name));
-            if let Some((uid, gid)) = user {
-                command.uid(uid).gid(gid);
-            }
-            command.current_dir(&cluster).stdout(Stdio::null());
-            command
-        };
         let data = cluster.join("data");
-        let made = as_user("initdb")
+        let made = program("initdb", &cluster)?
             .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"])
             .arg("-D")
             .arg(&data)
@@ -101,18 +94,34 @@ impl Postgres {
             "initdb failed (the user postgres must reach --folder): {}",
             String::from_utf8_lossy(&made.stderr)
         );
-        let port = free_port()?;
-        let log = File::create(folder.join("postgres.log"))?;
+        let (port, log) = (free_port()?, folder.join("postgres.log"));
+        let process = Self::run(&cluster, &log, port)?;
+        Ok(Self { port, cluster, log, process })
+    }
+
+    fn run(cluster: &Path, log: &Path, port: u16) -> anyhow::Result<Process> {
+        let log = File::options().create(true).append(true).open(log)?;
         let mut process = Process::spawn(
-            as_user("postgres")
+            program("postgres", cluster)?
                 .arg("-D")
-                .arg(&data)
+                .arg(cluster.join("data"))
                 .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-k"])
-                .arg(&cluster)
+                .arg(cluster)
                 .stderr(log),
         )?;
         until_it_listens(&mut process, port)?;
-        Ok(Self { port, process })
+        Ok(process)
+    }
+
+    /// Does something with the folder of its data while it does not run.
+    pub fn stopped(
+        &mut self,
+        deed: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.process.end("-INT")?;
+        deed(&self.cluster.join("data"))?;
+        self.process = Self::run(&self.cluster, &self.log, self.port)?;
+        Ok(())
     }
 
     /// The URL of one of its databases.
@@ -127,6 +136,16 @@ impl Drop for Postgres {
         // SIGINT is its fast shutdown: it waits for no client.
         let _ = self.process.end("-INT");
     }
+}
+
+/// One of PostgreSQL's programs, as the user that it wants.
+fn program(name: &str, folder: &Path) -> anyhow::Result<Command> {
+    let mut command = Command::new(programs().join(name));
+    if let Some((uid, gid)) = unprivileged()? {
+        command.uid(uid).gid(gid);
+    }
+    command.current_dir(folder).stdout(Stdio::null());
+    Ok(command)
 }
 
 /// Where PostgreSQL's programs are: Debian keeps them out of PATH.

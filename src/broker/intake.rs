@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use super::access::{Access, Refusal};
 use super::{COMMIT_SECONDS_MAX, lock};
 use crate::clock;
-use crate::message::{Ack, Inbound, Message};
+use crate::message::{Ack, Came, Inbound, Message};
 use crate::mqtt::INTAKE;
 use crate::wire::topic::DEVICE_STATUS_FILTER;
 
@@ -93,8 +93,7 @@ impl Intake {
             let room = inbound.reserve().await.ok()?;
             // Received now, and not while it waited: the writer relies on the order.
             let received_at = clock::now();
-            let retained = false;
-            let message = Message { topic, payload, received_at, retained, ack };
+            let message = Message { topic, payload, received_at, came: Came::Said, ack };
             room.send(Inbound::Message(message));
             drop(inbound);
             match committed {

@@ -191,19 +191,15 @@ impl Casebook {
 
     /// Enters a correction.
     pub fn add_correction(&mut self, correction: Correction) -> Touched {
-        let about = match &correction.what {
-            CorrectionKind::Place { event_id, visit_ref } => {
-                let event_id = *event_id;
-                if let Some(other) = visit_ref.unplanned_event() {
-                    self.naming.entry(other).or_default().insert(event_id);
-                }
-                self.placements.insert(event_id, visit_ref.clone());
-                return self.place_anew(event_id);
+        if let CorrectionKind::Place { event_id, visit_ref } = &correction.what {
+            let event_id = *event_id;
+            if let Some(other) = visit_ref.unplanned_event() {
+                self.naming.entry(other).or_default().insert(event_id);
             }
-            CorrectionKind::Outcome { visit_ref, .. }
-            | CorrectionKind::Withdraw { visit_ref }
-            | CorrectionKind::Comment { visit_ref } => visit_ref.clone(),
-        };
+            self.placements.insert(event_id, visit_ref.clone());
+            return self.place_anew(event_id);
+        }
+        let Some(about) = correction.about().cloned() else { return Touched::default() };
         let (case, corrections) = if let Some(event) = about.unplanned_event() {
             let case = self.events.get(&event).and_then(|kept| kept.case);
             (case, self.corrections_of_unplanned.entry(event).or_default())

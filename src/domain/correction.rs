@@ -2,6 +2,7 @@
 
 use super::instant::Instant;
 use super::refs::{ContractId, EventId, VisitRef};
+use super::words::words;
 
 /// Longest name of whoever decided, in characters.
 pub const BY_MAX_CHARS: usize = 200;
@@ -25,6 +26,19 @@ pub struct Correction {
     pub return_comment: Option<String>,
     /// What was decided.
     pub what: CorrectionKind,
+}
+
+impl Correction {
+    /// The visit that it is about, by the name that the coordinator used; of a placement, none.
+    #[must_use]
+    pub fn about(&self) -> Option<&VisitRef> {
+        match &self.what {
+            CorrectionKind::Outcome { visit_ref, .. }
+            | CorrectionKind::Withdraw { visit_ref }
+            | CorrectionKind::Comment { visit_ref } => Some(visit_ref),
+            CorrectionKind::Place { .. } => None,
+        }
+    }
 }
 
 /// What a coordinator decided.
@@ -56,32 +70,16 @@ pub enum CorrectionKind {
     },
 }
 
-/// What became of a visit, by a coordinator's decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// It was delivered.
-    Delivered,
-    /// It was not, and the provider is not responsible.
-    Frustrated,
-    /// It was not, and the provider is responsible.
-    Missed,
-    /// It had been cancelled in time.
-    Cancelled,
-}
-
-impl Outcome {
-    /// Every outcome there is.
-    pub const ALL: &'static [Self] =
-        &[Self::Delivered, Self::Frustrated, Self::Missed, Self::Cancelled];
-
-    /// The word for it in files, payloads and returns.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Frustrated => "frustrated",
-            Self::Missed => "missed",
-            Self::Cancelled => "cancelled",
-        }
+words! {
+    /// What became of a visit, by a coordinator's decision.
+    Outcome {
+        /// It was delivered.
+        Delivered = "delivered",
+        /// It was not, and the provider is not responsible.
+        Frustrated = "frustrated",
+        /// It was not, and the provider is responsible.
+        Missed = "missed",
+        /// It had been cancelled in time.
+        Cancelled = "cancelled",
     }
 }

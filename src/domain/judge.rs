@@ -59,13 +59,7 @@ fn count_people(visit: &mut Visit) {
 /// Finds the correction in force at `now` and the comments for the return.
 fn apply_corrections(visit: &mut Visit, corrections: &[Correction], now: Instant) {
     for correction in corrections.iter().filter(|correction| correction.at <= now) {
-        let name = match &correction.what {
-            CorrectionKind::Outcome { visit_ref, .. }
-            | CorrectionKind::Withdraw { visit_ref }
-            | CorrectionKind::Comment { visit_ref } => visit_ref,
-            CorrectionKind::Place { .. } => continue,
-        };
-        if !visit.is_named(name) {
+        if !correction.about().is_some_and(|name| visit.is_named(name)) {
             continue;
         }
         let return_comment = correction.return_comment.clone();

@@ -24,6 +24,8 @@ pub mod visit;
 pub mod judge;
 pub mod overlap;
 pub mod alert;
+pub mod contact;
+pub mod role;
 pub mod wording;
 pub mod schedule3;
 pub mod plan_check;

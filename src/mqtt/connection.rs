@@ -28,7 +28,7 @@ use super::{
     stopped,
 };
 use crate::clock;
-use crate::message::{Ack, Inbound, Message};
+use crate::message::{Ack, Came, Inbound, Message};
 use crate::wire::topic::{BROKER_DROPPED, DEVICE_STATUS_FILTER};
 
 /// The session itself publishes markers, one at a time. The library looks at as many places for
@@ -570,7 +570,7 @@ impl<'a> Connection<'a> {
             topic,
             payload: publish.payload.into(),
             received_at: clock::now(),
-            retained: publish.retain,
+            came: if publish.retain { Came::Retained } else { Came::Said },
             ack,
         }));
     }

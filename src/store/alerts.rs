@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use sqlx::FromRow;
+use uuid::Uuid;
 
 use super::cases::{CaseKey, read_keys};
 use super::sql::{Statement, sql};
-use super::{Db, StoreError, at, night_text, read_night, read_word, rows};
+use super::{Db, StoreError, at, contract_rows, night_text, read_night, read_word, rows};
 use crate::domain::alert::{Alert, AlertKind, Resolution};
 use crate::domain::calendar::Night;
 use crate::domain::instant::Instant;
@@ -271,4 +272,120 @@ async fn said(db: &mut Db, query: Statement) -> Result<Vec<Said>, StoreError> {
             Ok(Said { night, told: told != 0, message })
         })
         .collect()
+}
+
+/// An alert, with what it is about.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// What it is about.
+    pub about: About,
+    /// Whether anybody was told.
+    pub told: bool,
+    /// As it was last said.
+    pub message: AlertMessage,
+}
+
+#[derive(FromRow)]
+struct FoundRow {
+    contract: String,
+    night: String,
+    client_ref: Option<String>,
+    visit_ref: Option<String>,
+    sender_kind: Option<String>,
+    sender_ref: Option<String>,
+    told: i64,
+    message: String,
+}
+
+impl FoundRow {
+    fn read(self) -> Result<Found, StoreError> {
+        let (contract, night) = (self.contract.parse()?, read_night(&self.night)?);
+        let about = match (self.client_ref, self.visit_ref, self.sender_kind, self.sender_ref) {
+            (Some(client), Some(visit), ..) => {
+                About::Visit(CaseKey { contract, night, client: client.parse()? }, visit.parse()?)
+            }
+            (_, _, Some(kind), Some(sender)) => {
+                About::Sender((contract, senders::sender(&kind, &sender)?), night)
+            }
+            _ => About::Night(contract, night),
+        };
+        Ok(Found { about, told: self.told != 0, message: read_message(&self.message)? })
+    }
+}
+
+macro_rules! found {
+    ($rest:literal) => {
+        sql(concat!(
+            "SELECT a.contract, a.night, a.client_ref, a.visit_ref, a.sender_kind, a.sender_ref, \
+             a.told, a.message FROM ",
+            $rest
+        ))
+    };
+}
+
+/// The alert of that id.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(db: &mut Db, id: Uuid) -> Result<Option<Found>, StoreError> {
+    let found: Option<FoundRow> =
+        found!("alert a WHERE a.id = $1").bind(id.to_string()).fetch_optional(db).await?;
+    found.map(FoundRow::read).transpose()
+}
+
+/// The open alerts of these contracts of which anybody was told.
+///
+/// # Errors
+/// When the database fails.
+pub async fn open(db: &mut Db, of: &BTreeSet<ContractId>) -> Result<Vec<Found>, StoreError> {
+    let found: Vec<FoundRow> = found!(
+        "jsonb_each($1) k CROSS JOIN alert a WHERE a.contract = k.value->>'contract' \
+         AND a.resolved_at IS NULL AND a.told = 1"
+    )
+    .bind(contract_rows(of))
+    .fetch_all(db)
+    .await?;
+    found.into_iter().map(FoundRow::read).collect()
+}
+
+/// All alerts of a contract's night, resolved ones too, in the order in which they were raised.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_night(
+    db: &mut Db,
+    contract: &ContractId,
+    night: Night,
+) -> Result<Vec<Found>, StoreError> {
+    let found: Vec<FoundRow> =
+        found!("alert a WHERE a.contract = $1 AND a.night = $2 ORDER BY a.raised_at, a.id")
+            .bind(contract.as_str())
+            .bind(night_text(night))
+            .fetch_all(db)
+            .await?;
+    found.into_iter().map(FoundRow::read).collect()
+}
+
+/// The next alerts of these contracts, the latest first, that were raised before that instant and id.
+///
+/// # Errors
+/// When the database fails.
+pub async fn before(
+    db: &mut Db,
+    of: &BTreeSet<ContractId>,
+    (raised_at, id): (Instant, Uuid),
+    most: i64,
+) -> Result<Vec<Found>, StoreError> {
+    let found: Vec<FoundRow> = found!(
+        "jsonb_each($1) k CROSS JOIN alert a WHERE a.contract = k.value->>'contract' \
+         AND (a.raised_at < $2 OR (a.raised_at = $2 AND a.id < $3)) \
+         ORDER BY a.raised_at DESC, a.id DESC LIMIT $4"
+    )
+    .bind(contract_rows(of))
+    .bind(raised_at.timestamp_micros())
+    .bind(id.to_string())
+    .bind(most)
+    .fetch_all(db)
+    .await?;
+    found.into_iter().map(FoundRow::read).collect()
 }

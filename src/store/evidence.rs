@@ -234,7 +234,83 @@ macro_rules! events {
 /// In order of receipt.
 fn read_all(mut found: Vec<EventRow>) -> Result<Vec<Recorded>, StoreError> {
     found.sort_unstable_by_key(|row| row.id);
+    found.dedup_by_key(|row| row.id);
     found.into_iter().map(EventRow::read).collect()
+}
+
+/// The events of these ids.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_ids(
+    db: &mut Db,
+    ids: &BTreeSet<(ContractId, EventId)>,
+) -> Result<Vec<Recorded>, StoreError> {
+    let keys =
+        ids.iter().map(|(contract, id)| row! { contract: contract.as_str(), id: id.to_string() });
+    let found = events!(
+        packed: "FROM jsonb_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
+         AND e.event_id = k.value->>'id'"
+    )
+    .bind(rows(keys))
+    .fetch_packed(db)
+    .await?;
+    read_all(found)
+}
+
+/// The events of a contract's night that are unplaced.
+///
+/// # Errors
+/// When the database fails.
+pub async fn unplaced(
+    db: &mut Db,
+    contract: &ContractId,
+    night: Night,
+) -> Result<Vec<Recorded>, StoreError> {
+    let found = events!(
+        plain: "FROM event e WHERE e.contract = $1 AND e.night = $2 AND e.client_ref = '' \
+         AND e.placed_by = 'unplaced'"
+    )
+    .bind(contract.as_str())
+    .bind(night_text(night))
+    .fetch_all(db)
+    .await?;
+    read_all(found)
+}
+
+/// A message as it came.
+#[derive(Debug, Clone)]
+pub struct Raw {
+    /// The topic.
+    pub topic: String,
+    /// The payload, as text.
+    pub payload: String,
+    /// How often it came again.
+    pub duplicates: i64,
+}
+
+/// The messages that brought these events of a contract.
+///
+/// # Errors
+/// When the database fails.
+pub async fn raw(
+    db: &mut Db,
+    contract: &ContractId,
+    ids: &BTreeSet<EventId>,
+) -> Result<BTreeMap<EventId, Raw>, StoreError> {
+    let found: Vec<(String, String, String, i64)> =
+        sql("SELECT e.event_id, e.topic, e.payload, e.duplicates FROM jsonb_each($2) k \
+             CROSS JOIN event e WHERE e.contract = $1 AND e.event_id = k.value->>'id'")
+        .bind(contract.as_str())
+        .bind(rows(ids.iter().map(|id| row! { id: id.to_string() })))
+        .fetch_all(db)
+        .await?;
+    found
+        .into_iter()
+        .map(|(id, topic, payload, duplicates)| {
+            Ok((read_word(&id)?, Raw { topic, payload, duplicates }))
+        })
+        .collect()
 }
 
 /// The events that were placed at these client nights.
@@ -274,7 +350,8 @@ pub async fn of_nights(
     read_all(found)
 }
 
-/// The events that name one of these visits and say no client.
+/// The events that name one of these visits and say no client, and those that a coordinator has placed
+/// there.
 ///
 /// # Errors
 /// When the database fails.
@@ -288,13 +365,23 @@ pub async fn naming(
     let keys = refs
         .iter()
         .map(|(contract, visit)| row! { contract: contract.as_str(), visit: visit.as_str() });
-    let found = events!(
+    let keys = rows(keys);
+    let mut found = events!(
         packed: "FROM jsonb_each($1) k CROSS JOIN event e WHERE e.contract = k.value->>'contract' \
          AND e.names_visit = k.value->>'visit'"
     )
-    .bind(rows(keys))
+    .bind(&keys)
     .fetch_packed(db)
     .await?;
+    let placed: Vec<EventRow> = events!(
+        packed: "FROM jsonb_each($1) k CROSS JOIN correction c CROSS JOIN event e \
+         WHERE c.contract = k.value->>'contract' AND c.visit_ref = k.value->>'visit' \
+         AND c.event_id IS NOT NULL AND e.contract = c.contract AND e.event_id = c.event_id"
+    )
+    .bind(keys)
+    .fetch_packed(db)
+    .await?;
+    found.extend(placed);
     read_all(found)
 }
 
@@ -488,4 +575,83 @@ pub async fn reject(
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// A message that could not be used, as it is kept.
+#[derive(Debug, Clone)]
+pub struct Rejected {
+    /// By what it is known.
+    pub id: i64,
+    /// The topic of the message.
+    pub topic: String,
+    /// Its bytes, as far as they are kept.
+    pub payload: Vec<u8>,
+    /// Why it could not be used.
+    pub code: String,
+    /// Why, in words.
+    pub detail: String,
+    /// When it was received first.
+    pub received_at: Instant,
+    /// How often it came.
+    pub times: i64,
+    /// Whether it was tried again since, and became an event.
+    pub taken: bool,
+}
+
+#[derive(FromRow)]
+struct RejectedRow {
+    id: i64,
+    topic: String,
+    payload: Vec<u8>,
+    code: String,
+    detail: String,
+    received_at: i64,
+    times: i64,
+    taken: i64,
+}
+
+impl From<RejectedRow> for Rejected {
+    fn from(row: RejectedRow) -> Self {
+        let RejectedRow { id, topic, payload, code, detail, received_at, times, taken } = row;
+        let (received_at, taken) = (at(received_at), taken != 0);
+        Self { id, topic, payload, code, detail, received_at, times, taken }
+    }
+}
+
+macro_rules! rejected {
+    ($rest:literal) => {
+        sql(concat!(
+            "SELECT r.id, r.topic, r.payload, r.code, r.detail, r.received_at, r.times, \
+             (SELECT count(*) FROM handed_in h JOIN event e ON e.contract = h.contract \
+             AND e.event_id = h.event_id WHERE h.rejected_id = r.id) AS taken FROM rejected r ",
+            $rest
+        ))
+    };
+}
+
+/// The message of that number that could not be used.
+///
+/// # Errors
+/// When the database fails.
+pub async fn rejected(db: &mut Db, id: i64) -> Result<Option<Rejected>, StoreError> {
+    let found: Option<RejectedRow> =
+        rejected!("WHERE r.id = $1").bind(id).fetch_optional(db).await?;
+    Ok(found.map(Rejected::from))
+}
+
+/// The last messages that could not be used, the latest first, before that number.
+///
+/// # Errors
+/// When the database fails.
+pub async fn rejected_before(
+    db: &mut Db,
+    before: i64,
+    most: i64,
+) -> Result<Vec<Rejected>, StoreError> {
+    let found: Vec<RejectedRow> = rejected!("WHERE r.id < $1 ORDER BY r.id DESC LIMIT $2")
+        .bind(before)
+        .bind(most)
+        .fetch_all(db)
+        .await?;
+    Ok(found.into_iter().map(Rejected::from).collect())
 }

@@ -34,11 +34,14 @@ macro_rules! packed {
     };
 }
 
+pub mod access;
+pub mod acts;
 pub mod alerts;
 pub mod applying;
 pub mod audit;
 pub mod cases;
 pub mod copy;
+pub mod corrections;
 pub mod daemons;
 pub mod database;
 pub mod evidence;
@@ -57,6 +60,7 @@ pub mod settled;
 pub mod slots;
 pub mod sql;
 pub mod staging;
+pub mod tokens;
 pub mod turn;
 pub mod versions;
 

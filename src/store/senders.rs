@@ -46,7 +46,7 @@ pub fn words(sender: &Sender) -> (&'static str, &str) {
     }
 }
 
-fn sender(kind: &str, reference: &str) -> Result<Sender, StoreError> {
+pub(super) fn sender(kind: &str, reference: &str) -> Result<Sender, StoreError> {
     Ok(match kind {
         "device" => Sender::Device(reference.parse()?),
         _ => Sender::Carer(reference.parse()?),

@@ -10,7 +10,7 @@ use nightrun::domain::instant::{Instant, parse_instant};
 use nightrun::domain::plan::PlannedVisit;
 use nightrun::import::Import;
 use nightrun::ingest;
-use nightrun::message::{Ack, Message};
+use nightrun::message::{Ack, Came, Message};
 use nightrun::senders::{self, Heard};
 use nightrun::sight::Sights;
 use nightrun::store::Store;
@@ -148,7 +148,7 @@ impl House {
             topic: "nightrun/v1/default/carer/w1/event".to_owned(),
             payload: event.to_string().into_bytes(),
             received_at: at,
-            retained: false,
+            came: Came::Said,
             ack: Ack::new(|| {}),
         };
         let mut tx = self.store.write().await.unwrap();

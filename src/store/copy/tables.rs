@@ -13,7 +13,7 @@ use crate::store::sql::{Statement, composed, sql};
 use crate::store::{Db, StoreError, lines};
 
 /// All tables, each after those to which it refers.
-pub const TABLES: [&str; 13] = [
+pub const TABLES: [&str; 19] = [
     "import",
     "import_night",
     "planned_visit",
@@ -27,6 +27,12 @@ pub const TABLES: [&str; 13] = [
     "outbox",
     "daemon",
     "ledger",
+    "correction",
+    "act",
+    "handed_in",
+    "token",
+    "session",
+    "access",
 ];
 
 /// Rows that are read at once. One may be as long as a batch of receipts.
