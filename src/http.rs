@@ -3,6 +3,8 @@
 //! `/healthz` answers while the process does. `/readyz` is 200 while the daemon hears the broker and
 //! commits, else 503. Neither says anything about clients or visits, so neither asks who it is.
 
+pub mod pages;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

@@ -11,6 +11,7 @@ pub mod calendar;
 pub mod holidays;
 pub mod policy;
 pub mod plan;
+pub mod names;
 pub mod register;
 pub mod event;
 pub mod sequence;

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use super::controls;
 use super::eyes::Eyes;
-use super::model::AlertView;
+use crate::view::AlertView;
 use super::wall;
 use super::words::{heading, plain, sign, what_to_do};
 use crate::domain::alert::{AlertKind, Severity};
@@ -28,7 +28,7 @@ const OVER_MAX: usize = 10;
 #[must_use]
 pub fn open<'a>(alerts: &'a [AlertView], eyes: &Eyes<'_>) -> Vec<&'a AlertView> {
     let mut open: Vec<&AlertView> =
-        alerts.iter().filter(|alert| alert.is_open() && is_shown(&alert.message, eyes)).collect();
+        alerts.iter().filter(|alert| alert.is_open() && is_shown(alert, eyes)).collect();
     open.sort_by_key(|alert| {
         let message = &alert.message;
         let due = message.contact_due_at.unwrap_or(message.raised_at);
@@ -41,10 +41,10 @@ fn acknowledged(alert: &AlertView) -> bool {
     alert.acts.iter().any(|act| act.deed == Deed::Acknowledged)
 }
 
-/// A council sees what is wrong with visits, and with the monitoring of them; not with phones and units.
-fn is_shown(message: &AlertMessage, eyes: &Eyes<'_>) -> bool {
-    let about_people = matches!(message.kind, AlertKind::DeviceOffline | AlertKind::SequenceGap);
-    eyes.sees_people || !about_people
+/// A council sees the alerts of which councils are told (R21).
+#[must_use]
+pub fn is_shown(alert: &AlertView, eyes: &Eyes<'_>) -> bool {
+    eyes.sees_people || (alert.told && alert.message.kind.is_for_council())
 }
 
 /// The section of the open alerts.
@@ -143,18 +143,15 @@ fn whom(message: &AlertMessage, eyes: &Eyes<'_>) -> Markup {
     }
 }
 
-/// What is wrong, as a sentence. The daemon's own names carers, which a council does not see.
+/// What is wrong, as a sentence. The daemon's own may name carers, which a council does not see.
 fn detail(message: &AlertMessage, eyes: &Eyes<'_>) -> String {
     if eyes.sees_people {
         return message.detail.clone();
     }
     match message.kind {
-        AlertKind::OverdueCheckout => "a carer has not checked out".to_owned(),
-        AlertKind::OffSite => "a carer was not at the client's home".to_owned(),
         AlertKind::NotDelivered => "the visit could not be delivered".to_owned(),
-        AlertKind::UnplannedVisit => "a carer came, which no plan says".to_owned(),
-        AlertKind::Missed => "the visit was missed".to_owned(),
-        _ => message.detail.clone(),
+        AlertKind::ShortStaffed => "fewer people came than the visit needs".to_owned(),
+        _ => "the visit was missed".to_owned(),
     }
 }
 
@@ -232,7 +229,7 @@ fn did(act: &Act, eyes: &Eyes<'_>) -> String {
 /// What was open, and is over: the last ones.
 fn over(alerts: &[AlertView], eyes: &Eyes<'_>) -> Markup {
     let mut over: Vec<&AlertView> = (alerts.iter())
-        .filter(|alert| !alert.is_open() && is_shown(&alert.message, eyes))
+        .filter(|alert| !alert.is_open() && is_shown(alert, eyes))
         .filter(|alert| alert.message.severity > Severity::Info)
         .collect();
     over.sort_by_key(|alert| (Reverse(alert.message.raised_at), alert.message.alert_id));

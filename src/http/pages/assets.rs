@@ -56,7 +56,7 @@ pub fn path(asset: &'static Asset) -> String {
 }
 
 /// All of them together, in bytes: part of what the first page costs.
-#[must_use]
+#[cfg(test)]
 pub fn total_bytes() -> usize {
     ALL.iter().map(|(_, asset)| asset.bytes.len()).sum()
 }

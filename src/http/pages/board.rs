@@ -7,7 +7,7 @@ use super::alerts;
 use super::controls;
 use super::eyes::Eyes;
 use super::lanes::Lanes;
-use super::model::{AlertView, NightView};
+use crate::view::{AlertView, NightView};
 use super::wall;
 use super::words::plain;
 use crate::domain::alert::AlertKind;

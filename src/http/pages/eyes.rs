@@ -2,42 +2,11 @@
 //!
 //! A council sees references of its own contract, and never a name, a carer or a position.
 
-use std::collections::HashMap;
-
 use maud::{Markup, html};
 
-use crate::domain::plan::CarerRow;
-use crate::domain::plan::ClientRow;
+use crate::domain::names::Names;
 use crate::domain::policy::Contract;
 use crate::domain::refs::{CarerRef, ClientRef, VisitRef};
-
-/// What people are called, by their references.
-#[derive(Debug, Clone, Default)]
-pub struct Names {
-    clients: HashMap<ClientRef, Client>,
-    carers: HashMap<CarerRef, String>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Client {
-    name: Option<String>,
-    phone: Option<String>,
-}
-
-impl Names {
-    /// Enters what the client register says; of several rows the last counts.
-    pub fn put_client(&mut self, row: &ClientRow) {
-        let client = Client { name: row.display_name.clone(), phone: row.phone.clone() };
-        self.clients.insert(row.client_ref.clone(), client);
-    }
-
-    /// Enters what the carer register says.
-    pub fn put_carer(&mut self, row: &CarerRow) {
-        if let Some(name) = &row.display_name {
-            self.carers.insert(row.carer_ref.clone(), name.clone());
-        }
-    }
-}
 
 /// Somebody who looks at a page of a contract.
 #[derive(Clone, Copy)]
@@ -58,8 +27,7 @@ impl Eyes<'_> {
     /// A client, by reference and name.
     #[must_use]
     pub fn client(&self, client: &ClientRef) -> String {
-        let name = self.names.clients.get(client).and_then(|client| client.name.as_ref());
-        match name.filter(|_| self.sees_people) {
+        match self.names.client(client).filter(|_| self.sees_people) {
             Some(name) => format!("{client} {name}"),
             None => client.to_string(),
         }
@@ -68,8 +36,7 @@ impl Eyes<'_> {
     /// The client's telephone, to be rung.
     #[must_use]
     pub fn phone(&self, client: &ClientRef) -> Option<&str> {
-        let phone = self.names.clients.get(client)?.phone.as_deref();
-        phone.filter(|_| self.sees_people)
+        self.names.phone(client).filter(|_| self.sees_people)
     }
 
     /// A carer, by name or reference.
@@ -78,7 +45,7 @@ impl Eyes<'_> {
         if !self.sees_people {
             return "a carer";
         }
-        self.names.carers.get(carer).map_or(carer.as_str(), String::as_str)
+        self.names.carer(carer).unwrap_or(carer.as_str())
     }
 
     /// Several carers: who they are or, to a council, how many.

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::board::did;
 use super::eyes::Eyes;
-use super::model::NightView;
+use crate::view::NightView;
 use super::wall;
 use crate::domain::attendance::PlacedEvent;
 use crate::domain::calendar::local_date;

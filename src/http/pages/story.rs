@@ -7,7 +7,7 @@ use super::alerts;
 use super::board::did;
 use super::controls;
 use super::eyes::Eyes;
-use super::model::{AlertView, EventView, StoryView};
+use crate::view::{AlertView, EventView, StoryView};
 use super::wall;
 use super::words::{class, heading, plain};
 use crate::domain::calendar::local_date;
@@ -33,7 +33,7 @@ impl Story<'_> {
     #[must_use]
     pub fn main(&self) -> Markup {
         let view = self.view;
-        let open: Vec<&AlertView> = view.alerts.iter().filter(|alert| alert.is_open()).collect();
+        let open = self.shown().filter(|alert| alert.is_open());
         html! {
             main #main data-now=(format_instant(view.now)) {
                 (self.heading())
@@ -49,6 +49,11 @@ impl Story<'_> {
                 @if self.eyes.may_act { (controls::reasons()) }
             }
         }
+    }
+
+    /// The alerts that the visitor may see.
+    fn shown(&self) -> impl Iterator<Item = &AlertView> {
+        self.view.alerts.iter().filter(|alert| alerts::is_shown(alert, &self.eyes))
     }
 
     fn heading(&self) -> Markup {
@@ -220,9 +225,9 @@ impl Story<'_> {
         html! {
             section aria-labelledby="told-heading" {
                 h2 #told-heading { "Alerts" }
-                @if self.view.alerts.is_empty() { p { "None." } } @else {
+                @if self.shown().next().is_none() { p { "None." } } @else {
                     ul.lines {
-                        @for alert in &self.view.alerts {
+                        @for alert in self.shown() {
                             @let message = &alert.message;
                             li {
                                 b { (plain(message.kind.as_str())) }
