@@ -70,6 +70,23 @@ pub enum ActError {
     Store(#[from] StoreError),
 }
 
+/// Tries until no other daemon is in the way.
+macro_rules! again {
+    ($attempt:expr) => {{
+        let mut collisions = 0;
+        loop {
+            match $attempt.await {
+                Err(ActError::Store(failed))
+                    if failed.is_collision() && collisions < COLLISIONS_MAX =>
+                {
+                    collisions += 1;
+                }
+                done => break done,
+            }
+        }
+    }};
+}
+
 /// Where people's acts are kept, and who hears of them.
 #[derive(Clone)]
 pub struct Office {
@@ -77,7 +94,8 @@ pub struct Office {
     contracts: Arc<Contracts>,
     slots: Arc<Slots>,
     outbox: Arc<Outbox>,
-    inbound: mpsc::Sender<Inbound>,
+    /// The writer works until nobody hands on anything any more: people do not keep it.
+    inbound: mpsc::WeakSender<Inbound>,
 }
 
 impl Office {
@@ -88,8 +106,9 @@ impl Office {
         contracts: Arc<Contracts>,
         slots: Arc<Slots>,
         outbox: Arc<Outbox>,
-        inbound: mpsc::Sender<Inbound>,
+        inbound: &mpsc::Sender<Inbound>,
     ) -> Self {
+        let inbound = inbound.downgrade();
         Self { store, contracts, slots, outbox, inbound }
     }
 
@@ -108,7 +127,7 @@ impl Office {
     /// # Errors
     /// When there is no such alert, it is over, may not be resolved yet, or the database fails.
     pub async fn act(&self, alert: Uuid, act: &Act) -> Result<Found, ActError> {
-        again(async || self.try_act(alert, act).await).await
+        again!(self.try_act(alert, act))
     }
 
     async fn try_act(&self, id: Uuid, act: &Act) -> Result<Found, ActError> {
@@ -194,7 +213,7 @@ impl Office {
     /// # Errors
     /// When there is no such visit, or the database fails.
     pub async fn correct(&self, correction: &Correction) -> Result<(), ActError> {
-        again(async || self.try_correct(correction).await).await
+        again!(self.try_correct(correction))
     }
 
     async fn try_correct(&self, correction: &Correction) -> Result<(), ActError> {
@@ -262,8 +281,10 @@ impl Office {
             });
             let (received_at, came) = (clock::now(), Came::HandedIn);
             let message = Message { topic, payload, received_at, came, ack };
-            let sent = self.inbound.send(Inbound::Message(message)).await;
+            let inbound = self.inbound.upgrade().ok_or(ActError::Unanswered)?;
+            let sent = inbound.send(Inbound::Message(message)).await;
             sent.map_err(|_| ActError::Unanswered)?;
+            drop(inbound);
             match timeout(COMMIT_WITHIN, commit).await {
                 Ok(Ok(())) => {}
                 _ => return Err(ActError::Unanswered),
@@ -289,17 +310,6 @@ impl Office {
         let handed = HandedIn { rejected: Some(rejected), ..handed };
         self.hand_in(found.topic, found.payload, &handed).await
     }
-}
-
-/// Tries until no other daemon is in the way.
-async fn again<T>(mut attempt: impl AsyncFnMut() -> Result<T, ActError>) -> Result<T, ActError> {
-    for _ in 0..COLLISIONS_MAX {
-        match attempt().await {
-            Err(ActError::Store(failed)) if failed.is_collision() => {}
-            done => return done,
-        }
-    }
-    attempt().await
 }
 
 /// Nobody else changes the alerts about it until the transaction ends.

@@ -11,6 +11,7 @@ pub mod replay;
 pub mod report;
 pub mod serve;
 pub mod simulate;
+pub mod token;
 pub mod user;
 
 use std::fmt::Display;
@@ -51,6 +52,9 @@ enum Command {
     /// The users of the embedded broker, in the file of its configuration.
     #[command(subcommand)]
     User(user::Command),
+    /// Tokens: who may do what over HTTP.
+    #[command(subcommand)]
+    Token(token::Command),
     /// Brings the tables of the database up to date.
     Migrate,
     /// Copies everything from a SQLite file into PostgreSQL; cut off, it goes on where it was.
@@ -90,6 +94,7 @@ impl Cli {
             Command::Import(arguments) => block_on(import::run(&arguments, &settings)),
             Command::Report(arguments) => block_on(report::run(&arguments, &settings)),
             Command::Simulate(arguments) => block_on(simulate::run(&arguments, &settings)),
+            Command::Token(command) => block_on(token::run(&command, &settings)),
             Command::Migrate => block_on(migrate::run(&settings)),
             Command::Copy(arguments) => return block_on(copy::run(&arguments, &settings)),
             Command::Ledger(arguments) => return block_on(ledger::run(&arguments, &settings)),

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use crate::domain::holidays::BankHolidays;
 use crate::domain::policy::Contract;
 use crate::domain::refs::ContractId;
+use crate::domain::role::Scope;
 use crate::store::Database;
 
 pub use explain::explain;
@@ -134,6 +135,10 @@ impl fmt::Debug for ClientTls {
 pub struct HttpSettings {
     /// Where they listen.
     pub listen: SocketAddr,
+    /// Whether who comes needs a token. If not, only this machine can come.
+    pub asks_for_tokens: bool,
+    /// Whether browsers come by TLS, through a proxy that speaks it.
+    pub behind_tls: bool,
 }
 
 /// The log.
@@ -184,6 +189,14 @@ impl Contracts {
         self.by_id.get(id)
     }
 
+    /// Those of them that a scope has.
+    #[must_use]
+    pub fn within(&self, scope: &Scope) -> Self {
+        let of = self.by_id.iter().filter(|(id, _)| scope.has(id));
+        let by_id = of.map(|(id, contract)| (id.clone(), Arc::clone(contract))).collect();
+        Self { by_id, configured: self.configured }
+    }
+
     /// All contracts, in order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Contract>> {
         self.by_id.values()
@@ -216,7 +229,7 @@ pub fn load(
 ) -> Result<Settings, Mistakes> {
     let mut notes = mistakes::Notes::default();
     let merged = layers::merge(file, environment, &mut notes);
-    let settings = sections::read(&merged, &mut notes);
+    let settings = sections::read(&merged, file.is_some(), &mut notes);
     notes.finish(settings)
 }
 

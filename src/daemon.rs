@@ -7,15 +7,17 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tracing::info;
+use tracing::{info, warn};
 
+use crate::acts::Office;
 use crate::broker::{self, EmbeddedBroker, Own};
 use crate::clock;
 use crate::config::{BrokerKind, Settings};
 use crate::health::Health;
 use crate::hearing::Hearing;
 use crate::heartbeat;
-use crate::http;
+use crate::http::stream::Changes;
+use crate::http::{self, AppState};
 use crate::message::Inbound;
 use crate::mqtt::{self, BrokerSession, Seat};
 use crate::slots::Slots;
@@ -72,6 +74,8 @@ pub struct Daemon {
     /// The keeper of the slots, if there are any.
     kept: Option<Kept>,
     http: http::Server,
+    /// Who tells those who watch what has changed.
+    changes: JoinHandle<()>,
     heartbeat: JoinHandle<()>,
     /// No other daemon may have the file meanwhile.
     _lock: Option<DatabaseLock>,
@@ -103,9 +107,7 @@ impl Daemon {
         let (inbound, messages) = mpsc::channel::<Inbound>(BATCH_MAX);
         let health = Arc::new(Health::default());
         let (stop_http, http_stopping) = watch::channel(false);
-        let http = http::Server::start(settings.http.listen, Arc::clone(&health), http_stopping);
-        let http = http.await?;
-        info!(address = %http.address, "HTTP answers");
+        let listening = http::listen(settings.http.listen).await?;
         let (intake, session) = take_in(settings, inbound.clone(), keeper.is_some()).await?;
 
         let outbox = Arc::new(Outbox::default());
@@ -119,6 +121,29 @@ impl Daemon {
         let contracts = Arc::new(settings.contracts.clone());
         let heard = daemons::phones_heard(&mut store.read().await?).await?;
         let hearing = Hearing::starting(grace, Arc::clone(&health), clock::now(), heard);
+        let changes = Changes::default();
+        let office = Office::new(
+            store.clone(),
+            Arc::clone(&contracts),
+            Arc::clone(&slots),
+            Arc::clone(&outbox),
+            &inbound,
+        );
+        let app = AppState::new(
+            &settings.http,
+            Arc::clone(&health),
+            store.clone(),
+            Arc::clone(&contracts),
+            office,
+            changes.clone(),
+        );
+        let watching = changes.watch(store.clone(), Arc::clone(&contracts), http_stopping.clone());
+        let watching = tokio::spawn(watching);
+        let http = http::Server::start(listening, app, http_stopping);
+        info!(address = %http.address, "HTTP answers");
+        if !settings.http.asks_for_tokens {
+            warn!("HTTP asks for no token: everybody on this machine may see and do everything");
+        }
         let writer = Writer::new(
             store.clone(),
             contracts,
@@ -159,6 +184,7 @@ impl Daemon {
             outward,
             kept,
             http,
+            changes: watching,
             heartbeat,
             _lock: lock,
             stop_http,
@@ -227,6 +253,7 @@ impl Daemon {
         }
         self.stop_http.send_replace(true);
         self.http.ended().await.context(DIED)?;
+        self.changes.await.context(DIED)?;
         self.store.close().await;
         info!("stopped: everything that was taken is committed");
         Ok(())

@@ -1,7 +1,15 @@
-//! HTTP: whether the daemon is alive, and whether it is ready.
+//! HTTP: the night board, the API, and whether the daemon is alive and ready.
 //!
-//! `/healthz` answers while the process does. `/readyz` is 200 while the daemon hears the broker and
-//! commits, else 503. Neither says anything about clients or visits, so neither asks who it is.
+//! Every route but a few that say nothing about anybody is a [`Door`]: it says what it lets do, and who
+//! may not do that does not come in. `/healthz` answers while the process does; `/readyz` is 200 while
+//! the daemon hears the broker and commits, else 503.
+
+pub mod api;
+pub mod auth;
+pub mod doors;
+pub mod forms;
+pub mod problem;
+pub mod stream;
 
 pub mod pages;
 
@@ -9,22 +17,102 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::{JoinError, JoinHandle};
-use tokio::time::timeout;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
 
+use self::auth::{Peer, Throttle};
+use self::doors::Doors;
+use self::problem::Problem;
+use self::stream::Changes;
+use crate::acts::Office;
+use crate::config::{Contracts, HttpSettings};
 use crate::health::Health;
 use crate::mqtt::stopped;
+use crate::store::Store;
 
 /// The longest that a stop waits for answers on their way.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
+/// Most connections at the same time. One too many waits.
+const CONNECTIONS_MAX: usize = 2_000;
+/// The longest that a request's head may take to come.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// The longest that an answer may take, the request's body included; streams and imports apart.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// The largest body, where nothing else is said.
+const BODY_MAX_BYTES: usize = 64 * 1024;
+/// How long to wait when the system has no more connections.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What every request may need.
+#[derive(Clone)]
+pub struct AppState(Arc<App>);
+
+impl std::ops::Deref for AppState {
+    type Target = App;
+
+    fn deref(&self) -> &App {
+        &self.0
+    }
+}
+
+/// What every request may need.
+pub struct App {
+    /// Whether the daemon works.
+    pub health: Arc<Health>,
+    /// The database.
+    pub store: Store,
+    /// The contracts.
+    pub contracts: Arc<Contracts>,
+    /// Where what people do is kept.
+    pub office: Office,
+    /// What has changed.
+    pub changes: Changes,
+    /// Tokens that were none.
+    pub throttle: Throttle,
+    /// Whether who comes needs a token.
+    pub asks_for_tokens: bool,
+    /// Whether browsers come by TLS.
+    pub behind_tls: bool,
+    /// What forms say where there are no sessions.
+    pub csrf: String,
+}
+
+impl AppState {
+    /// For a daemon.
+    #[must_use]
+    pub fn new(
+        settings: &HttpSettings,
+        health: Arc<Health>,
+        store: Store,
+        contracts: Arc<Contracts>,
+        office: Office,
+        changes: Changes,
+    ) -> Self {
+        Self(Arc::new(App {
+            health,
+            store,
+            contracts,
+            office,
+            changes,
+            throttle: Throttle::default(),
+            asks_for_tokens: settings.asks_for_tokens,
+            behind_tls: settings.behind_tls,
+            csrf: uuid::Uuid::new_v4().simple().to_string(),
+        }))
+    }
+}
 
 /// Why the address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -43,27 +131,31 @@ pub struct Server {
     task: JoinHandle<()>,
 }
 
+/// A place at which the server listens.
+pub struct Listening {
+    /// Where.
+    pub address: SocketAddr,
+    listener: TcpListener,
+}
+
+/// Listens on `address`; port 0 takes any free one. Who connects, waits until [`Server::start`].
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub async fn listen(address: SocketAddr) -> Result<Listening, HttpError> {
+    let failed = |source| HttpError { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok(Listening { address, listener })
+}
+
 impl Server {
-    /// Listens on `address` (port 0 takes any free one) and answers.
-    ///
-    /// # Errors
-    /// When the address cannot be listened on.
-    pub async fn start(
-        address: SocketAddr,
-        health: Arc<Health>,
-        mut shutdown: watch::Receiver<bool>,
-    ) -> Result<Self, HttpError> {
-        let failed = |source| HttpError { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        let stopping = async move { stopped(&mut shutdown).await };
-        let task = tokio::spawn(async move {
-            let serving = axum::serve(listener, routes(health)).with_graceful_shutdown(stopping);
-            if let Err(error) = serving.await {
-                tracing::error!("HTTP has stopped: {error}; restart the daemon");
-            }
-        });
-        Ok(Self { address, task })
+    /// Answers.
+    #[must_use]
+    pub fn start(listening: Listening, app: AppState, shutdown: watch::Receiver<bool>) -> Self {
+        let Listening { address, listener } = listening;
+        let task = tokio::spawn(serve(listener, routes(app), shutdown));
+        Self { address, task }
     }
 
     /// Waits until it has ended, but not for those who do not take their answer.
@@ -79,40 +171,118 @@ impl Server {
     }
 }
 
-fn routes(health: Arc<Health>) -> Router {
-    Router::new()
-        .route("/healthz", get(async || Json(json!({"status": "alive"}))))
-        .route("/readyz", get(ready))
-        .fallback(async || problem(StatusCode::NOT_FOUND, "there is nothing under this path"))
-        .with_state(health)
+async fn serve(listener: TcpListener, routes: Router, mut shutdown: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stopped(&mut shutdown) => break,
+            accepted = async {
+                let place = Arc::clone(&places).acquire_owned().await;
+                (listener.accept().await, place)
+            } => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        match accepted {
+            (Ok((stream, peer)), Ok(place)) => {
+                let (routes, shutdown) = (routes.clone(), shutdown.clone());
+                connections.spawn(async move {
+                    answer(stream, peer, routes, shutdown).await;
+                    drop(place);
+                });
+            }
+            (Err(failed), _) => {
+                tracing::warn!("a connection for HTTP was not taken: {failed}");
+                sleep(PAUSE).await;
+            }
+            (_, Err(_)) => break,
+        }
+    }
+    while connections.join_next().await.is_some() {}
 }
 
-async fn ready(State(health): State<Arc<Health>>) -> Response {
-    let report = health.report();
+/// Answers what comes by one connection.
+async fn answer(
+    stream: TcpStream,
+    peer: SocketAddr,
+    routes: Router,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let routes = routes.layer(axum::Extension(Peer(peer.ip())));
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
+    let service = TowerToHyperService::new(routes);
+    let connection = server.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    // Who goes away in the middle of it is nobody's trouble.
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = stopped(&mut shutdown) => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+fn routes(app: AppState) -> Router {
+    let doors = forms::doors(api::doors(Doors::new(app.clone())));
+    doors
+        .into_router()
+        .route("/sign-in", axum::routing::post(forms::sign_in))
+        .route("/sign-out", axum::routing::post(forms::sign_out))
+        .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
+        .merge(api::imports::routes(&app))
+        .route("/healthz", get(async || Json(json!({"status": "alive"}))))
+        .route("/readyz", get(ready))
+        .fallback(async || Problem::not_found("path"))
+        .layer(middleware::from_fn_with_state(app.clone(), headers))
+        .with_state(app)
+}
+
+/// Whatever takes too long is given up; whatever is answered says what browsers may do with it.
+async fn headers(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    const ALWAYS: [(HeaderName, &str); 7] = [
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; \
+             frame-ancestors 'none'",
+        ),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    let path = request.uri().path();
+    let may_last = path == stream::PATH || path.starts_with(api::imports::PREFIX);
+    let mut response = if may_last {
+        next.run(request).await
+    } else {
+        timeout(ANSWER_WITHIN, next.run(request)).await.unwrap_or_else(|_| {
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "this took too long: try again")
+                .into_response()
+        })
+    };
+    let headers = response.headers_mut();
+    for (name, value) in ALWAYS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    // What somebody has seen must not be left behind in a browser.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if app.behind_tls {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
+    response
+}
+
+async fn ready(State(app): State<AppState>) -> Response {
+    let report = app.health.report();
     let about = json!({"hears_broker": report.hears, "commits": report.commits});
     if report.is_well() {
         return Json(json!({"status": "ready", "checks": about})).into_response();
     }
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    let mut body = problem_body(status, &report.trouble);
-    body["checks"] = about;
-    with_type(status, &body)
-}
-
-/// An error as RFC 9457 has it.
-fn problem(status: StatusCode, detail: &str) -> Response {
-    with_type(status, &problem_body(status, detail))
-}
-
-fn problem_body(status: StatusCode, detail: &str) -> serde_json::Value {
-    json!({
-        "type": "about:blank",
-        "title": status.canonical_reason(),
-        "status": status.as_u16(),
-        "detail": detail,
-    })
-}
-
-fn with_type(status: StatusCode, body: &serde_json::Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+    Problem::new(status, report.trouble).with("checks", about).into_response()
 }

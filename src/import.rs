@@ -4,6 +4,8 @@
 //! by one update. Only rows that differ from what is in force are staged, so the same file twice
 //! changes nothing. What follows for nights and events, the daemon draws (see [`crate::apply`]).
 
+pub mod take;
+
 use std::collections::BTreeSet;
 
 use tokio::task::JoinHandle;

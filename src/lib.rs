@@ -71,6 +71,7 @@ pub mod writer;
 pub mod deliver;
 pub mod publish;
 pub mod health;
+pub mod tokens;
 pub mod http;
 pub mod heartbeat;
 pub mod daemon;

@@ -12,9 +12,10 @@ use crate::config::Contracts;
 use crate::domain::calendar::{Night, next_day, plus_days, previous_day};
 use crate::domain::contact::{Act, ContactClock, contact_clock};
 use crate::domain::correction::Correction;
+use crate::domain::event::EventKind;
 use crate::domain::instant::Instant;
 use crate::domain::policy::Contract;
-use crate::domain::refs::{ContractId, EventId, VisitRef};
+use crate::domain::refs::{ClientRef, ContractId, EventId, VisitRef};
 use crate::domain::register::Registers;
 use crate::domain::schedule3::{Counted, RowKey};
 use crate::domain::visit::Visit;
@@ -134,7 +135,7 @@ pub struct StoryView {
     pub visit: Visit,
     /// Every version of its plan, the oldest first.
     pub versions: Vec<Version>,
-    /// The events of its client's night, in order of receipt.
+    /// Its events, in order of receipt.
     pub events: Vec<EventView>,
     /// What was decided about it, and about its events, in order.
     pub corrections: Vec<Correction>,
@@ -167,7 +168,8 @@ pub async fn story(
     });
     let Some(visit) = found else { return Ok(None) };
     let history = plan::of_refs(db, &BTreeSet::from([(contract.id.clone(), name.clone())])).await?;
-    let recorded = evidence::of_cases(db, &BTreeSet::from([key])).await?;
+    let mut recorded = evidence::of_cases(db, &BTreeSet::from([key])).await?;
+    recorded.retain(|one| is_about(one, &visit));
     let events = events(db, &contract.id, recorded).await?;
     let names = events.iter().map(|event| VisitRef::unplanned(event.recorded.event.event_id));
     let names = names.chain([visit.visit_ref.clone()]).filter(|name| visit.is_named(name));
@@ -204,6 +206,15 @@ pub fn row_of(contract: &Contract, visit: &Visit) -> RowKey {
     }
 }
 
+/// Whether an event belongs to a visit, or is a statement about it.
+fn is_about(recorded: &Recorded, visit: &Visit) -> bool {
+    let event = &recorded.event;
+    let stated = matches!(event.kind, EventKind::NotDelivered(_))
+        && event.visit_ref.as_ref().is_some_and(|name| visit.is_named(name));
+    let counts = visit.statement.as_ref().map(|statement| statement.event.event.event_id);
+    visit.holds(event.event_id) || stated || counts == Some(event.event_id)
+}
+
 async fn events(
     db: &mut Db,
     contract: &ContractId,
@@ -224,4 +235,33 @@ async fn events(
         }
     };
     Ok(recorded.into_iter().map(view).collect())
+}
+
+/// How the contact clock of each visit stood that was not staffed in time, on these dates (R23). Of
+/// `tolerance` and `late` about the same visit, a contact for either counts.
+///
+/// # Errors
+/// When the database fails.
+pub async fn contacts(
+    db: &mut Db,
+    contract: &Arc<Contract>,
+    (first, last): (Night, Night),
+    now: Instant,
+) -> Result<Vec<(ClientRef, ContactClock)>, StoreError> {
+    let found = alerts::with_contact(db, &contract.id, (first, last)).await?;
+    let mut visits: BTreeMap<(ClientRef, VisitRef), (Instant, Vec<Act>)> = BTreeMap::new();
+    for view in with_acts(db, found, now).await? {
+        let message = view.message;
+        let (Some(client), Some(visit), Some(due_at)) =
+            (message.client_ref, message.visit_ref, message.contact_due_at)
+        else {
+            continue;
+        };
+        let entry = visits.entry((client, visit)).or_insert((due_at, Vec::new()));
+        entry.1.extend(view.acts);
+    }
+    let clock = |((client, _), (due_at, acts)): (_, (Instant, Vec<Act>))| {
+        (client, contact_clock(Some(due_at), &acts, now))
+    };
+    Ok(visits.into_iter().map(clock).collect())
 }

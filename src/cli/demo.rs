@@ -139,7 +139,7 @@ fn free_address(port: u16) -> anyhow::Result<SocketAddr> {
 fn configuration(place: &Path, address: SocketAddr, http: SocketAddr, zone: Tz) -> String {
     format!(
         "[database]\nurl = \"sqlite:{}/nightrun.db\"\n\n[broker]\nlisten = \"{address}\"\n\n\
-         [http]\nlisten = \"{http}\"\n\n[[contract]]\nid = \"{CONTRACT}\"\ntime_zone = \"{zone}\"\n",
+         [http]\nlisten = \"{http}\"\ntokens = \"none\"\n\n[[contract]]\nid = \"{CONTRACT}\"\ntime_zone = \"{zone}\"\n",
         place.display()
     )
 }

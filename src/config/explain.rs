@@ -25,7 +25,12 @@ pub fn explain(settings: &Settings) -> String {
     if settings.broker.shared_group.is_some() {
         say("", "it shares what phones and units say with other daemons of its group");
     }
-    say("HTTP", &format!("/healthz and /readyz on {}", settings.http.listen));
+    let who = if settings.http.asks_for_tokens {
+        "for those who have a token"
+    } else {
+        "for everybody on this machine, without a token"
+    };
+    say("HTTP", &format!("night board and API on {}, {who}", settings.http.listen));
     let level = settings.log.level.as_str().to_lowercase();
     let format = match settings.log.format {
         LogFormat::Text => "as text",

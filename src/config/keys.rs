@@ -28,7 +28,7 @@ pub(super) const SECTIONS: [Section; 5] = [
             "client_key_file",
         ],
     },
-    Section { name: "http", keys: &["listen"] },
+    Section { name: "http", keys: &["listen", "tokens", "behind_tls"] },
     Section { name: "log", keys: &["level", "format"] },
     Section { name: "calendar", keys: &["bank_holidays_file"] },
 ];

@@ -160,6 +160,17 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// Yes or no.
+    pub(super) fn boolean(&self) -> Result<bool, Mistake> {
+        match self.kind {
+            ValueKind::Boolean(value) => Ok(*value),
+            // The environment knows texts only.
+            ValueKind::String(text) if text == "true" => Ok(true),
+            ValueKind::String(text) if text == "false" => Ok(false),
+            _ => Err(self.wrong("write true or false")),
+        }
+    }
+
     /// One of the words, for what it stands for.
     pub(super) fn one_of<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, Mistake> {
         let text = self.text()?;

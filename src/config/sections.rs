@@ -1,5 +1,7 @@
 //! Reading the sections, each into its settings.
 
+use std::net::SocketAddr;
+
 use tracing::Level;
 
 use super::layers::{Merged, read_file};
@@ -15,11 +17,13 @@ use crate::wire::bank_holidays;
 const PASSWORD_MAX_BYTES: usize = 1_000;
 
 /// Reads everything. `None` if there is a mistake, which is noted.
-pub(super) fn read(merged: &Merged, notes: &mut Notes) -> Option<Settings> {
+pub(super) fn read(merged: &Merged, has_file: bool, notes: &mut Notes) -> Option<Settings> {
     let section = |name| Table::section(name, &merged.values);
     let database = database(&section("database"), notes);
     let http = section("http");
     let http_listen = http.read("listen", notes, Entry::socket);
+    let tokens = tokens(&http, http_listen, has_file, notes);
+    let behind_tls = http.read("behind_tls", notes, Entry::boolean);
     let broker = broker::read(&section("broker"), notes);
     if let (Some(http_listen), Some(BrokerKind::Embedded { listen, tls, .. })) =
         (http_listen, broker.as_ref().map(|broker| &broker.kind))
@@ -48,7 +52,11 @@ pub(super) fn read(merged: &Merged, notes: &mut Notes) -> Option<Settings> {
     Some(Settings {
         database: database?,
         broker: broker?,
-        http: HttpSettings { listen: http_listen? },
+        http: HttpSettings {
+            listen: http_listen?,
+            asks_for_tokens: tokens?,
+            behind_tls: behind_tls?,
+        },
         log: log?,
         calendar: calendar?,
         contracts: contracts?,
@@ -70,6 +78,29 @@ fn database(table: &Table<'_>, notes: &mut Notes) -> Option<Database> {
         Some(password) => database.with_password(password.expose()),
         None => database,
     })
+}
+
+/// Whether who comes over HTTP needs a token: not on an address of this machine alone, if nobody has
+/// configured anything or has said so.
+fn tokens(
+    http: &Table<'_>,
+    listen: Option<SocketAddr>,
+    has_file: bool,
+    notes: &mut Notes,
+) -> Option<bool> {
+    let said = http.read_optional("tokens", notes, |entry| {
+        entry.one_of(&[("required", true), ("none", false)])
+    });
+    let is_loopback = listen?.ip().is_loopback();
+    let asks = said.ok()?.unwrap_or(has_file || !is_loopback);
+    if let (false, false, Some(entry)) = (asks, is_loopback, http.optional("tokens")) {
+        notes.add(entry.mistake(
+            "everybody who reaches that address would see all clients: write \"required\", or let \
+             http.listen be a loopback address",
+        ));
+        return None;
+    }
+    Some(asks)
 }
 
 fn log(log: &Table<'_>, notes: &mut Notes) -> Option<LogSettings> {

@@ -101,6 +101,12 @@ impl AlertKind {
         }
     }
 
+    /// Whether the council is told as well (R21).
+    #[must_use]
+    pub fn is_for_council(self) -> bool {
+        matches!(self, Self::ShortStaffed | Self::Missed | Self::NotDelivered)
+    }
+
     /// Whether it is one of the five of which at most one is open (R21).
     #[must_use]
     pub fn is_exclusive(self) -> bool {

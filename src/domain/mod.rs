@@ -26,6 +26,7 @@ pub mod judge;
 pub mod overlap;
 pub mod alert;
 pub mod contact;
+pub mod punctuality;
 pub mod role;
 pub mod wording;
 pub mod schedule3;

@@ -366,6 +366,31 @@ pub async fn of_night(
     found.into_iter().map(FoundRow::read).collect()
 }
 
+/// The alerts of which somebody was told, in these nights of a contract, both ends included, that ask for
+/// the client to be spoken to.
+///
+/// # Errors
+/// When the database fails.
+pub async fn with_contact(
+    db: &mut Db,
+    contract: &ContractId,
+    (from, to): (Night, Night),
+) -> Result<Vec<Found>, StoreError> {
+    let found: Vec<FoundRow> = found!(
+        "alert a WHERE a.contract = $1 AND a.night BETWEEN $2 AND $3 AND a.told = 1 \
+         AND a.kind IN ('tolerance', 'late')"
+    )
+    .bind(contract.as_str())
+    .bind(night_text(from))
+    .bind(night_text(to))
+    .fetch_all(db)
+    .await?;
+    let mut found: Vec<Found> =
+        found.into_iter().map(FoundRow::read).collect::<Result<_, _>>()?;
+    found.retain(|found| found.message.contact_due_at.is_some());
+    Ok(found)
+}
+
 /// The next alerts of these contracts, the latest first, that were raised before that instant and id.
 ///
 /// # Errors

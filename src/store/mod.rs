@@ -40,6 +40,7 @@ pub mod alerts;
 pub mod applying;
 pub mod audit;
 pub mod cases;
+pub mod changes;
 pub mod copy;
 pub mod corrections;
 pub mod daemons;

@@ -10,6 +10,7 @@ pub mod event_payload;
 mod json;
 pub mod payload;
 pub mod receipt;
+pub mod records;
 pub mod rejection;
 pub mod schema;
 pub mod status;
