@@ -8,10 +8,9 @@ pub mod api;
 pub mod auth;
 pub mod doors;
 pub mod forms;
+pub mod pages;
 pub mod problem;
 pub mod stream;
-
-pub mod pages;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -225,9 +224,10 @@ async fn answer(
 }
 
 fn routes(app: AppState) -> Router {
-    let doors = forms::doors(api::doors(Doors::new(app.clone())));
+    let doors = pages::doors(forms::doors(api::doors(Doors::new(app.clone()))));
     doors
         .into_router()
+        .merge(pages::open())
         .route("/sign-in", axum::routing::post(forms::sign_in))
         .route("/sign-out", axum::routing::post(forms::sign_out))
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
@@ -235,6 +235,7 @@ fn routes(app: AppState) -> Router {
         .route("/healthz", get(async || Json(json!({"status": "alive"}))))
         .route("/readyz", get(ready))
         .fallback(async || Problem::not_found("path"))
+        .layer(middleware::from_fn(pages::in_words))
         .layer(middleware::from_fn_with_state(app.clone(), headers))
         .with_state(app)
 }

@@ -13,10 +13,13 @@ pub mod frame;
 pub mod lanes;
 pub mod map;
 pub mod performance;
+pub mod serve;
 pub mod sign_in;
 pub mod story;
 pub mod wall;
 pub mod words;
+
+pub use self::serve::{doors, in_words, open};
 
 #[cfg(test)]
 mod examples;

@@ -14,14 +14,15 @@ use crate::domain::refs::ContractId;
 /// # Errors
 /// When the database fails.
 pub async fn on(db: &mut Db, contract: &ContractId, date: NaiveDate) -> Result<Names, StoreError> {
-    let found: Vec<(String, String, String)> =
-        sql("SELECT r.kind, r.ref, r.content FROM register_row r JOIN import i ON i.id = r.import_id \
+    let found: Vec<(String, String, String)> = sql(
+        "SELECT r.kind, r.ref, r.content FROM register_row r JOIN import i ON i.id = r.import_id \
              WHERE r.contract = $1 AND r.kind IN ('client', 'carer') AND r.held_from <= $2 \
-             AND i.seq IS NOT NULL ORDER BY r.held_from, i.seq, r.id")
-        .bind(contract.as_str())
-        .bind(date.to_string())
-        .fetch_all(db)
-        .await?;
+             AND i.seq IS NOT NULL ORDER BY r.held_from, i.seq, r.id",
+    )
+    .bind(contract.as_str())
+    .bind(date.to_string())
+    .fetch_all(db)
+    .await?;
     let mut names = Names::default();
     for (kind, reference, content) in found {
         let content: Value = serde_json::from_str(&content)

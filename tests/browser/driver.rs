@@ -107,7 +107,8 @@ impl Browser {
     }
 
     async fn screen(&self, width: u32, height: u32) {
-        let screen = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        let screen =
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.chromium("Emulation.setDeviceMetricsOverride", screen).await;
     }
 
@@ -156,7 +157,8 @@ impl Browser {
     /// Waits until the page says this somewhere.
     pub async fn until_it_says(&self, words: &str) {
         let words_json = json!(words);
-        let script = format!("document.body.innerText.replace(/\\s+/g, ' ').includes({words_json})");
+        let script =
+            format!("document.body.innerText.replace(/\\s+/g, ' ').includes({words_json})");
         self.until(words, &script).await;
     }
 
@@ -226,7 +228,8 @@ impl Browser {
             let high = u32::try_from(high.as_u64().expect("a number")).expect("not that high");
             self.screen(width, high.clamp(600, 2600)).await;
             let picture = self.client.screenshot().await.expect("a picture");
-            std::fs::write(pictures().join(format!("{name}-{width}.png")), picture).expect("a file");
+            std::fs::write(pictures().join(format!("{name}-{width}.png")), picture)
+                .expect("a file");
         }
         self.is_wide(WIDTHS[0]).await;
     }

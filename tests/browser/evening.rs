@@ -27,14 +27,24 @@ async fn from_sign_in_to_sign_out(engine: Engine) {
     browser.value("window.sameAsBefore = true; return true").await;
 
     // A visit is late.
-    plan(&installation, &[visit("V-1", "C-1", "R1", 31), visit("V-2", "C-2", "R1", 70), visit("V-3", "C-3", "R1", 5)]);
+    plan(
+        &installation,
+        &[
+            visit("V-1", "C-1", "R1", 31),
+            visit("V-2", "C-2", "R1", 70),
+            visit("V-3", "C-3", "R1", 5),
+        ],
+    );
     browser.until("the alert", "document.querySelector('.alert.high')").await;
     browser.until_it_says("Late high").await;
     browser.until_it_says("C-1 Ada Hall").await;
     browser.until_it_says("Speak to the client by").await;
-    browser.until("what is read out", "document.getElementById('news').textContent.includes('C-1')").await;
+    browser
+        .until("what is read out", "document.getElementById('news').textContent.includes('C-1')")
+        .await;
     assert_eq!(browser.value("return window.sameAsBefore").await, json!(true));
-    let late = browser.find(".alert.high").await.attr("id").await.expect("an answer").expect("an id");
+    let late =
+        browser.find(".alert.high").await.attr("id").await.expect("an answer").expect("an id");
 
     // What is typed meanwhile survives what comes meanwhile.
     browser.click(&format!("#{late} details[id^=rang] summary")).await;

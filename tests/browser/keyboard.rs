@@ -39,7 +39,12 @@ async fn without_a_mouse() {
     plan(&installation, &[visit("V-1", "C-1", "R1", 31)]);
     let browser = Browser::start(installation.http).await;
     browser.open("/").await;
-    browser.find("input[name=token]").await.send_keys(&token(&installation, "coordinator", &[])).await.expect("typed");
+    browser
+        .find("input[name=token]")
+        .await
+        .send_keys(&token(&installation, "coordinator", &[]))
+        .await
+        .expect("typed");
     browser.press(ENTER).await;
     browser.find(".alert.high").await;
     tab_to(&browser, "a.skip").await;

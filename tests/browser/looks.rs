@@ -130,7 +130,10 @@ async fn a_night_of_nine_hours() {
     browser.look("clocks-go-back").await;
     browser.open("/?contract=thurrock&night=2025-03-29").await;
     let hours = "return [...document.querySelectorAll('.axis text:not(.half)')].map((one) => one.textContent).join(' ')";
-    assert_eq!(browser.value(hours).await, json!("23:00 00:00 02:00 03:00 04:00 05:00 06:00 07:00"));
+    assert_eq!(
+        browser.value(hours).await,
+        json!("23:00 00:00 02:00 03:00 04:00 05:00 06:00 07:00")
+    );
 
     // The council sees its own contract, by reference.
     browser.click("form[action='/sign-out'] button").await;

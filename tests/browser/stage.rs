@@ -26,7 +26,10 @@ pub fn people(installation: &Installation) {
     let names = ["Ada Hall", "Ben Cole", "Cy Marsh", "Di Frost", "Ed Lane", "Flo Moor", "Gus Weir"];
     let clients: Vec<String> = (names.iter().enumerate())
         .map(|(index, name)| {
-            let (lat, lon) = (51.475 + 0.003 * f64::from(index as u32), 0.325 + 0.004 * f64::from((index % 3) as u32));
+            let (lat, lon) = (
+                51.475 + 0.003 * f64::from(index as u32),
+                0.325 + 0.004 * f64::from((index % 3) as u32),
+            );
             format!("default,C-{},{lat:.5},{lon:.5},{name},01375 00000{}", index + 1, index + 1)
         })
         .collect();

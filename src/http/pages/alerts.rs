@@ -8,12 +8,12 @@ use maud::{Markup, html};
 
 use super::controls;
 use super::eyes::Eyes;
-use crate::view::AlertView;
 use super::wall;
 use super::words::{heading, plain, sign, what_to_do};
 use crate::domain::alert::{AlertKind, Severity};
 use crate::domain::contact::{Act, ContactClock, ContactOutcome, Deed};
 use crate::domain::instant::{Instant, format_instant};
+use crate::view::AlertView;
 use crate::wire::alert::AlertMessage;
 
 /// So many alerts are shown whole; what is less grave has a line, and is dealt with on the visit's page.
@@ -167,7 +167,9 @@ fn countdown(alert: &AlertView, eyes: &Eyes<'_>, now: Instant) -> Markup {
     let time = |at| wall::time(eyes.contract.zone, at);
     match alert.clock {
         ContactClock::None => html! {},
-        ContactClock::Met(at) => html! { p.contact.met { "✔ Client spoken to at " (time(at)) ", in time." } },
+        ContactClock::Met(at) => {
+            html! { p.contact.met { "✔ Client spoken to at " (time(at)) ", in time." } }
+        }
         ContactClock::MetLate(at) => html! {
             p.contact.late { "Client spoken to at " (time(at)) ", too late." }
         },

@@ -7,7 +7,6 @@ use super::alerts;
 use super::controls;
 use super::eyes::Eyes;
 use super::lanes::Lanes;
-use crate::view::{AlertView, NightView};
 use super::wall;
 use super::words::plain;
 use crate::domain::alert::AlertKind;
@@ -17,6 +16,7 @@ use crate::domain::instant::format_instant;
 use crate::domain::refs::VisitRef;
 use crate::domain::visit::{Status, Visit};
 use crate::store::evidence::Recorded;
+use crate::view::{AlertView, NightView};
 
 /// So many events are offered to be placed; the rest follow when these have a place.
 const UNPLACED_MAX: usize = 20;

@@ -93,8 +93,13 @@ mod tests {
     #[test]
     fn a_council_sees_references_only() {
         let (contract, names) = (contract(), names());
-        let coordinator =
-            Eyes { contract: &contract, names: &names, sees_people: true, may_act: true, csrf: "x" };
+        let coordinator = Eyes {
+            contract: &contract,
+            names: &names,
+            sees_people: true,
+            may_act: true,
+            csrf: "x",
+        };
         let council = Eyes { sees_people: false, may_act: false, ..coordinator };
         let client: ClientRef = "C-1".parse().unwrap();
         let amy: CarerRef = "amy".parse().unwrap();

@@ -118,10 +118,11 @@ impl Lanes<'_> {
     /// The hours, and what every lane has in it: a line for each hour, and one for the present moment.
     fn axis(&self, line: &TimeLine) -> Markup {
         let ticks = line.ticks();
-        let hours = (ticks.iter().filter(|tick| tick.hour)).fold(String::new(), |mut path, tick| {
-            let _ = write!(path, "M{} 0v{HEIGHT}", tick.minute);
-            path
-        });
+        let hours =
+            (ticks.iter().filter(|tick| tick.hour)).fold(String::new(), |mut path, tick| {
+                let _ = write!(path, "M{} 0v{HEIGHT}", tick.minute);
+                path
+            });
         let now = line.holds(self.now).then(|| line.minute(self.now));
         html! {
             svg.defs aria-hidden="true" width="0" height="0" {
@@ -155,12 +156,8 @@ impl Lanes<'_> {
     fn lane(&self, row: &Row, visits: &[&Visit], line: &TimeLine, all: bool) -> Markup {
         let listed: Vec<&&Visit> =
             visits.iter().filter(|visit| all || matters(visit, self.now)).collect();
-        let page = format!(
-            "/?contract={}&night={}&run={}",
-            self.eyes.contract.id,
-            self.night,
-            row.key()
-        );
+        let page =
+            format!("/?contract={}&night={}&run={}", self.eyes.contract.id, self.night, row.key());
         html! {
             section.lane {
                 h3 { a href=(page) { (row.name()) } " " small { (tally(visits)) } }
@@ -255,8 +252,10 @@ fn tally(visits: &[&Visit]) -> String {
     for visit in visits {
         *counts.entry(visit.status).or_default() += 1;
     }
-    let said: Vec<String> =
-        counts.iter().map(|(status, number)| format!("{number} {}", plain(status.as_str()))).collect();
+    let said: Vec<String> = counts
+        .iter()
+        .map(|(status, number)| format!("{number} {}", plain(status.as_str())))
+        .collect();
     said.join(" · ")
 }
 

@@ -5,7 +5,6 @@ use maud::{Markup, html};
 
 use super::board::did;
 use super::eyes::Eyes;
-use crate::view::NightView;
 use super::wall;
 use crate::domain::attendance::PlacedEvent;
 use crate::domain::calendar::local_date;
@@ -14,6 +13,7 @@ use crate::domain::instant::format_instant;
 use crate::domain::place::{Whereabouts, distance_m};
 use crate::domain::plan::LatLon;
 use crate::domain::refs::ClientRef;
+use crate::view::NightView;
 
 /// How much of the neighbourhood is drawn around the homes and what was made near them, in metres.
 const MARGIN_M: f64 = 150.0;
@@ -191,7 +191,7 @@ impl Map<'_> {
             section aria-labelledby="made-heading" {
                 h2 #made-heading { "Where it was" }
                 @if made.is_empty() { p { "No event of this night has a position." } } @else {
-                    div.wide tabindex="0" role="region" aria-labelledby="made-heading" {
+                    div.wide tabindex="0" role="group" aria-labelledby="made-heading" {
                         table {
                             thead { tr {
                                 @for name in ["When", "Carer", "What", "Client", "From the home"] { th scope="col" { (name) } }
@@ -259,7 +259,9 @@ mod tests {
 
     #[test]
     fn the_scale_is_a_round_length() {
-        for (most, length) in [(0.3, 1.0), (7.0, 5.0), (49.9, 20.0), (120.0, 100.0), (2_600.0, 2_000.0)] {
+        for (most, length) in
+            [(0.3, 1.0), (7.0, 5.0), (49.9, 20.0), (120.0, 100.0), (2_600.0, 2_000.0)]
+        {
             assert!((round_length(most) - length).abs() < 1e-9, "{most}");
         }
     }
@@ -275,7 +277,9 @@ mod tests {
         let true_m = distance_m(home, other);
         assert!((drawn / true_m - 1.0).abs() < 0.005, "{drawn} {true_m}");
         assert!(x2 > x1 && y2 < y1, "east is right and north is up");
-        for (at, fence) in [(x1, 150.0), (map.width - x2, 150.0), (y2, 150.0), (map.height - y1, 150.0)] {
+        for (at, fence) in
+            [(x1, 150.0), (map.width - x2, 150.0), (y2, 150.0), (map.height - y1, 150.0)]
+        {
             assert!(at >= fence, "fences are whole");
         }
         assert!(Projection::around(&[]).is_none());

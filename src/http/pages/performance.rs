@@ -113,7 +113,7 @@ impl Performance<'_> {
                 p { (share.about) }
                 div.side {
                     (self.plot(share))
-                    div.wide tabindex="0" role="region" aria-labelledby=(share.id) {
+                    div.wide tabindex="0" role="group" aria-labelledby=(share.id) {
                         table {
                             thead { tr {
                                 th scope="col" { "Week of" } th scope="col" { "Share" }
@@ -165,7 +165,7 @@ impl Performance<'_> {
                 h2 #clients { "Clients" }
                 @if clients.is_empty() { p.calm { "Every visit of these weeks was within tolerance." } } @else {
                     p { "Those first for whom most visits were not within tolerance." }
-                    div.wide tabindex="0" role="region" aria-labelledby="clients" {
+                    div.wide tabindex="0" role="group" aria-labelledby="clients" {
                         table {
                             thead { tr {
                                 @for name in ["Client", "Punctuality", "Not within tolerance", "Late", "Missed"] {

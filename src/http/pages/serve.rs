@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use chrono::NaiveDate;
@@ -17,9 +18,10 @@ use serde::Deserialize;
 use super::assets;
 use super::board::Board;
 use super::eyes::Eyes;
-use super::frame::{Frame, Here};
+use super::frame::{self, Frame, Here};
 use super::map::Map;
 use super::performance::Performance;
+use super::sign_in;
 use super::story::Story;
 use crate::domain::calendar::{Night, local_date, plus_days, week_start};
 use crate::domain::instant::Instant;
@@ -31,7 +33,7 @@ use crate::http::AppState;
 use crate::http::api::{About, Asked, Named, note};
 use crate::http::auth::Visitor;
 use crate::http::doors::Doors;
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, Said};
 use crate::store::names;
 use crate::{book, clock, returns, view};
 
@@ -52,9 +54,40 @@ pub fn doors(doors: Doors) -> Doors {
         .get("/performance", Deed::Measure, performance)
 }
 
-/// The static files, which are for everybody.
-pub fn files() -> Router<AppState> {
-    Router::new().route("/assets/{file}", get(assets::get))
+/// What is for everybody: the static files, and the way in.
+pub fn open() -> Router<AppState> {
+    Router::new().route("/assets/{file}", get(assets::get)).route("/sign-in", get(way_in))
+}
+
+/// Where to go when one is in, and whether the last try failed.
+#[derive(Deserialize)]
+struct WayIn {
+    next: Option<String>,
+    failed: Option<String>,
+}
+
+async fn way_in(Asked(WayIn { next, failed }): Asked<WayIn>) -> Response {
+    let error = failed.map(|_| {
+        "This token is none, or does not count any more. See whether it is whole, or ask for a new one."
+    });
+    let status = if error.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
+    html(status, &sign_in::page(error, next.as_deref().unwrap_or("/")))
+}
+
+/// Whoever reads pages is told in a page what went wrong.
+pub async fn in_words(request: Request, next: Next) -> Response {
+    let accepts = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let reads_pages = accepts.is_some_and(|accept| accept.contains("text/html"));
+    let response = next.run(request).await;
+    let status = response.status();
+    let said = response.extensions().get::<Said>().filter(|_| reads_pages);
+    match said {
+        Some(Said(detail)) => {
+            let title = status.canonical_reason().unwrap_or("This did not work");
+            html(status, &frame::refusal(title, detail))
+        }
+        None => response,
+    }
 }
 
 /// Which night of which contract.

@@ -7,7 +7,6 @@ use super::alerts;
 use super::board::did;
 use super::controls;
 use super::eyes::Eyes;
-use crate::view::{AlertView, EventView, StoryView};
 use super::wall;
 use super::words::{class, heading, plain};
 use crate::domain::calendar::local_date;
@@ -17,6 +16,7 @@ use crate::domain::instant::{Instant, format_instant};
 use crate::domain::place::{Whereabouts, distance_m, whereabouts};
 use crate::domain::plan::PlannedVisit;
 use crate::domain::schedule3::Row;
+use crate::view::{AlertView, EventView, StoryView};
 
 /// The story of a visit.
 pub struct Story<'a> {
@@ -33,11 +33,16 @@ impl Story<'_> {
     #[must_use]
     pub fn main(&self) -> Markup {
         let view = self.view;
-        let open = self.shown().filter(|alert| alert.is_open());
+        let open: Vec<&AlertView> = self.shown().filter(|alert| alert.is_open()).collect();
         html! {
             main #main data-now=(format_instant(view.now)) {
                 (self.heading())
-                @for alert in open { (alerts::card(alert, &self.eyes, view.now)) }
+                @if !open.is_empty() {
+                    section #alerts aria-labelledby="open-heading" {
+                        h2 #open-heading { "Open alerts" }
+                        @for alert in open { (alerts::card(alert, &self.eyes, view.now)) }
+                    }
+                }
                 (self.facts())
                 @if self.eyes.may_act { (self.decide()) }
                 (self.row())
@@ -143,7 +148,7 @@ impl Story<'_> {
             section aria-labelledby="came-heading" {
                 h2 #came-heading { "Who came" }
                 @if visit.attendances.is_empty() { p { "Nobody is known to have come." } } @else {
-                    div.wide tabindex="0" role="region" aria-labelledby="came-heading" {
+                    div.wide tabindex="0" role="group" aria-labelledby="came-heading" {
                         table {
                             thead { tr { th scope="col" { "Carer" } th scope="col" { "Checked in" } th scope="col" { "Checked out" } } }
                             tbody {
@@ -168,7 +173,7 @@ impl Story<'_> {
             section aria-labelledby="events-heading" {
                 h2 #events-heading { "What was said" }
                 @if self.view.events.is_empty() { p { "Nothing." } } @else {
-                    div.wide tabindex="0" role="region" aria-labelledby="events-heading" {
+                    div.wide tabindex="0" role="group" aria-labelledby="events-heading" {
                         table {
                             thead { tr {
                                 @for name in ["What", "By", "Device's clock", "Received", "Counts as", "Where", "Placed by"] {
@@ -330,7 +335,7 @@ fn schedule3(row: &Row, eyes: &Eyes<'_>) -> Markup {
     html! {
         p { (row.key.service) ", " (row.key.service_level) ", " (eyes.client(&row.key.client))
             ", week of " (row.key.start_date) }
-        div.wide tabindex="0" role="region" aria-labelledby="row-heading" {
+        div.wide tabindex="0" role="group" aria-labelledby="row-heading" {
             table #schedule-3 {
                 thead { tr {
                     @for (name, _) in &quantities { th scope="col" { (name) } }

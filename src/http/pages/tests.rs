@@ -52,9 +52,19 @@ fn busy() -> NightView {
     let now = "2019-02-04T02:31:00Z";
     let plan = vec![
         row("V-1", "2019-02-04T00:00:00Z", 30),
-        PlannedVisit { client_ref: "C-2".parse().unwrap(), ..row("V-2", "2019-02-04T02:15:00Z", 30) },
-        PlannedVisit { client_ref: "C-3".parse().unwrap(), ..row("V-3", "2019-02-04T01:59:00Z", 60) },
-        PlannedVisit { client_ref: "C-4".parse().unwrap(), run: None, ..row("V-4", "2019-02-04T01:00:00Z", 30) },
+        PlannedVisit {
+            client_ref: "C-2".parse().unwrap(),
+            ..row("V-2", "2019-02-04T02:15:00Z", 30)
+        },
+        PlannedVisit {
+            client_ref: "C-3".parse().unwrap(),
+            ..row("V-3", "2019-02-04T01:59:00Z", 60)
+        },
+        PlannedVisit {
+            client_ref: "C-4".parse().unwrap(),
+            run: None,
+            ..row("V-4", "2019-02-04T01:00:00Z", 30)
+        },
     ];
     let events = vec![
         event(1, EventKind::CheckIn, "amy", "C-1", "2019-02-04T00:02:00Z"),
@@ -96,7 +106,10 @@ fn what_is_not_safe_comes_first() {
         assert!(page.contains(&action), "{action}");
     }
     assert!(page.contains("action=\"/contracts/default/visits/V-4/corrections\""));
-    assert_eq!(page.matches("<form").count(), page.matches("name=\"csrf\" value=\"its-own\"").count());
+    assert_eq!(
+        page.matches("<form").count(),
+        page.matches("name=\"csrf\" value=\"its-own\"").count()
+    );
 }
 
 #[test]
@@ -119,10 +132,26 @@ fn the_contact_clock_says_what_came_of_it() {
         (vec![], "2019-02-04T02:20:00Z", "Speak to the client by 02:30: "),
         (vec![], "2019-02-04T02:20:00Z", "10 min left"),
         (vec![], "2019-02-04T02:33:00Z", "3 min too late"),
-        (vec![spoke("2019-02-04T02:25:00Z", ContactOutcome::LeftMessage)], "2019-02-04T02:26:00Z", "4 min left"),
-        (vec![spoke("2019-02-04T02:25:00Z", ContactOutcome::Spoke)], "2019-02-04T02:26:00Z", "spoken to at 02:25, in time"),
-        (vec![spoke("2019-02-04T02:35:00Z", ContactOutcome::Spoke)], "2019-02-04T02:36:00Z", "spoken to at 02:35, too late"),
-        (vec![spoke("2019-02-04T02:25:00Z", ContactOutcome::Spoke)], "2019-02-04T02:26:00Z", "02:25 jo spoke to Mrs Jones, new time 03:10: worried"),
+        (
+            vec![spoke("2019-02-04T02:25:00Z", ContactOutcome::LeftMessage)],
+            "2019-02-04T02:26:00Z",
+            "4 min left",
+        ),
+        (
+            vec![spoke("2019-02-04T02:25:00Z", ContactOutcome::Spoke)],
+            "2019-02-04T02:26:00Z",
+            "spoken to at 02:25, in time",
+        ),
+        (
+            vec![spoke("2019-02-04T02:35:00Z", ContactOutcome::Spoke)],
+            "2019-02-04T02:36:00Z",
+            "spoken to at 02:35, too late",
+        ),
+        (
+            vec![spoke("2019-02-04T02:25:00Z", ContactOutcome::Spoke)],
+            "2019-02-04T02:26:00Z",
+            "02:25 jo spoke to Mrs Jones, new time 03:10: worried",
+        ),
     ] {
         let alert = after(alert(1, AlertKind::Tolerance, Some(&visit), due), acts, now);
         let page = of_coordinator(&night(vec![visit.clone()], vec![alert], now));
@@ -135,7 +164,10 @@ fn both_half_past_ones_are_told_apart() {
     let now = "2019-10-27T00:45:00Z";
     let plan = vec![
         row("V-1", "2019-10-27T00:30:00Z", 30),
-        PlannedVisit { client_ref: "C-2".parse().unwrap(), ..row("V-2", "2019-10-27T01:30:00Z", 30) },
+        PlannedVisit {
+            client_ref: "C-2".parse().unwrap(),
+            ..row("V-2", "2019-10-27T01:30:00Z", 30)
+        },
     ];
     let page = of_coordinator(&night(visits(plan, vec![], Registers::default(), now), vec![], now));
     in_order(&page, &[">01:30</text>", ">BST</text>", ">01:30</text>", ">GMT</text>"]);
@@ -168,7 +200,10 @@ fn what_makes_the_board_doubtful_is_on_top_of_it() {
             "<h1>",
         ],
     );
-    assert!(!page.contains("/alerts/00000000-0000-0000-0000-000000000001/resolve"), "it ends by itself");
+    assert!(
+        !page.contains("/alerts/00000000-0000-0000-0000-000000000001/resolve"),
+        "it ends by itself"
+    );
     let council = drawn(&view, Eyes { sees_people: false, may_act: false, ..eyes });
     assert!(council.contains("Monitoring is blind") && !council.contains("amy"), "{council}");
 }
@@ -212,11 +247,8 @@ fn corrected() -> StoryView {
     let home = LatLon { lat: 51.48, lon: 0.32 };
     let mut registers = Registers::default();
     registers.put_client(&client("C-1", Some(home)));
-    let check_in = at(
-        event(1, EventKind::CheckIn, "amy", "C-1", "2019-02-04T02:02:00Z"),
-        51.4827,
-        0.32,
-    );
+    let check_in =
+        at(event(1, EventKind::CheckIn, "amy", "C-1", "2019-02-04T02:02:00Z"), 51.4827, 0.32);
     let plan = PlannedVisit {
         carers: vec!["amy".parse().unwrap()],
         ..row("V-1", "2019-02-04T02:00:00Z", 30)
@@ -302,7 +334,14 @@ fn a_map_shows_homes_and_where_carers_were() {
     let page = Map { view: &view, eyes: coordinator(&contract, &names) }.main().into_string();
     in_order(
         &page,
-        &["class=\"fence\"", "r=\"150.0\"", "class=\"away\"", "class=\"made off\"", "100 m</text>", "300 m, outside the fence"],
+        &[
+            "class=\"fence\"",
+            "r=\"150.0\"",
+            "class=\"away\"",
+            "class=\"made off\"",
+            "100 m</text>",
+            "300 m, outside the fence",
+        ],
     );
     let nowhere = night(vec![], vec![], "2019-02-04T09:00:00Z");
     let page = Map { view: &nowhere, eyes: coordinator(&contract, &names) }.main().into_string();
@@ -324,10 +363,7 @@ fn a_week_in_numbers() {
     let week = "2019-01-28".parse().unwrap();
     let weeks = BTreeMap::from([(week, tally)]);
     let well = Tally { to_deliver: 3, within_tolerance: 3, ..Tally::default() };
-    let clients = BTreeMap::from([
-        ("C-1".parse().unwrap(), tally),
-        ("C-2".parse().unwrap(), well),
-    ]);
+    let clients = BTreeMap::from([("C-1".parse().unwrap(), tally), ("C-2".parse().unwrap(), well)]);
     let (contract, names) = (contract(), names());
     let eyes = coordinator(&contract, &names);
     let page = Performance { eyes, from: week, weeks: &weeks, clients: &clients };
@@ -348,7 +384,8 @@ fn a_week_in_numbers() {
         ],
     );
     assert!(!page.contains("C-2"), "all was well there");
-    let nothing = Performance { eyes, from: week, weeks: &BTreeMap::new(), clients: &BTreeMap::new() };
+    let nothing =
+        Performance { eyes, from: week, weeks: &BTreeMap::new(), clients: &BTreeMap::new() };
     in_order(&nothing.main().into_string(), &["Punctuality", "Every visit of these weeks"]);
 }
 
@@ -379,7 +416,9 @@ fn large(number: usize, now: &str) -> NightView {
     }
     let visits = visits(plan, events, Registers::default(), now);
     let alerts = (visits.iter().take(300).enumerate())
-        .map(|(index, visit)| alert(u128::try_from(index).unwrap() + 1, AlertKind::Late, Some(visit), now))
+        .map(|(index, visit)| {
+            alert(u128::try_from(index).unwrap() + 1, AlertKind::Late, Some(visit), now)
+        })
         .collect();
     night(visits, alerts, now)
 }

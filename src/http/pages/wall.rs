@@ -175,11 +175,7 @@ mod tests {
         for (night, hours, marks) in [
             ("2019-02-03", 8, "23:00 00:00 01:00 02:00 03:00 04:00 05:00 06:00 07:00"),
             ("2019-03-30", 7, "23:00 00:00 02:00 03:00 04:00 05:00 06:00 07:00"),
-            (
-                "2019-10-26",
-                9,
-                "23:00 00:00 01:00BST 01:00GMT 02:00 03:00 04:00 05:00 06:00 07:00",
-            ),
+            ("2019-10-26", 9, "23:00 00:00 01:00BST 01:00GMT 02:00 03:00 04:00 05:00 06:00 07:00"),
         ] {
             let line = TimeLine::of(&contract(), night.parse().unwrap(), &[]);
             assert_eq!(line.minutes(), hours * 60, "{night}");
@@ -200,9 +196,15 @@ mod tests {
     #[test]
     fn it_is_widened_to_what_is_planned_outside() {
         let night = "2019-02-03".parse().unwrap();
-        let visits = [planned("V-1", "2019-02-03T22:30:00Z", 30), planned("V-2", "2019-02-04T07:15:00Z", 60)];
+        let visits = [
+            planned("V-1", "2019-02-03T22:30:00Z", 30),
+            planned("V-2", "2019-02-04T07:15:00Z", 60),
+        ];
         let line = TimeLine::of(&contract(), night, &visits);
-        assert_eq!((line.begin, line.end), (instant("2019-02-03T22:00:00Z"), instant("2019-02-04T09:00:00Z")));
+        assert_eq!(
+            (line.begin, line.end),
+            (instant("2019-02-03T22:00:00Z"), instant("2019-02-04T09:00:00Z"))
+        );
         assert_eq!(line.minute(instant("2019-02-04T00:00:00Z")), 120);
         assert_eq!(line.minute(instant("2019-02-05T00:00:00Z")), line.minutes());
         assert_eq!(line.percent(120), "18.18%");

@@ -30,12 +30,16 @@ pub fn what_to_do(kind: AlertKind) -> &'static str {
         }
         AlertKind::ShortStaffed => "Ring the carer who is there. Send the second pair of hands.",
         AlertKind::Missed => "Nobody is known to have come. Find out now how the client is.",
-        AlertKind::NotDelivered => "Speak to the client, or to somebody who knows that all is well.",
+        AlertKind::NotDelivered => {
+            "Speak to the client, or to somebody who knows that all is well."
+        }
         AlertKind::OverdueCheckout => "Ring the carer: is he or she safe?",
         AlertKind::NoPlan => "Ask for the rota, and import it.",
         AlertKind::OffSite => "Ask the carer where that was.",
         AlertKind::DeviceOffline => "Have the unit looked at.",
-        AlertKind::SequenceGap => "Ring the carer: the phone has sent something that did not arrive.",
+        AlertKind::SequenceGap => {
+            "Ring the carer: the phone has sent something that did not arrive."
+        }
         AlertKind::UnplannedVisit => "Nothing, unless it should have been planned.",
         AlertKind::MonitoringBlind => {
             "Silence proves nothing now. Ring the carers about the visits at risk."
