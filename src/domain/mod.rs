@@ -11,7 +11,6 @@ pub mod calendar;
 pub mod holidays;
 pub mod policy;
 pub mod plan;
-pub mod names;
 pub mod register;
 pub mod event;
 pub mod sequence;

@@ -55,7 +55,6 @@ pub mod lock;
 mod migrated;
 pub mod outbox;
 pub mod plan;
-pub mod names;
 pub mod registers;
 pub mod senders;
 pub mod settled;

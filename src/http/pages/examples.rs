@@ -12,12 +12,12 @@ use crate::domain::casebook::Casebook;
 use crate::domain::contact::{Act, contact_clock};
 use crate::domain::event::{Event, EventKind, Position, Sender};
 use crate::domain::instant::{Instant, parse_instant};
-use crate::domain::names::Names;
 use crate::domain::plan::{ClientRow, LatLon, PlannedVisit};
 use crate::domain::policy::Contract;
 use crate::domain::refs::{CarerRef, EventId};
 use crate::domain::register::Registers;
 use crate::domain::visit::{PlanRow, Visit};
+use crate::store::registers::Names;
 use crate::view::{AlertView, NightView};
 use crate::wire::alert::AlertMessage;
 
@@ -33,8 +33,8 @@ pub fn instant(text: &str) -> Instant {
 pub fn names() -> Names {
     let mut names = Names::default();
     let (name, phone) = ("Mrs <Jones>".to_owned(), "01375 000001".to_owned());
-    names.put_client("C-1".parse().unwrap(), Some(name), Some(phone));
-    names.put_carer("amy".parse().unwrap(), Some("Amy Ash".to_owned()));
+    names.put_client("C-1", Some(name), Some(phone));
+    names.put_carer("amy", "Amy Ash".to_owned());
     names
 }
 
@@ -156,5 +156,6 @@ pub fn night(visits: Vec<Visit>, alerts: Vec<AlertView>, now: &str) -> NightView
         alerts,
         unplaced: Vec::new(),
         registers: Registers::default(),
+        names: Names::default(),
     }
 }

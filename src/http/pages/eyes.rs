@@ -4,9 +4,9 @@
 
 use maud::{Markup, html};
 
-use crate::domain::names::Names;
 use crate::domain::policy::Contract;
 use crate::domain::refs::{CarerRef, ClientRef, VisitRef};
+use crate::store::registers::Names;
 
 /// Somebody who looks at a page of a contract.
 #[derive(Clone, Copy)]

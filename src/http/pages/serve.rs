@@ -34,7 +34,7 @@ use crate::http::api::{About, Asked, Named, note};
 use crate::http::auth::Visitor;
 use crate::http::doors::Doors;
 use crate::http::problem::{Problem, Said};
-use crate::store::names;
+use crate::store::registers::{self, Names};
 use crate::{book, clock, returns, view};
 
 /// Who asks for a `<main>` alone, says so.
@@ -149,7 +149,7 @@ impl<'a> Page<'a> {
         Self { app, visitor, contract, night, now: clock::now(), fragment }
     }
 
-    fn eyes(&'a self, names: &'a crate::domain::names::Names) -> Eyes<'a> {
+    fn eyes(&'a self, names: &'a Names) -> Eyes<'a> {
         Eyes {
             contract: self.contract,
             names,
@@ -208,11 +208,10 @@ async fn board(
     page.note("GET /", About::Night(night)).await?;
     let mut db = app.store.read().await?;
     let view = view::night(&mut db, contract, night, page.now).await?;
-    let names = names::on(&mut db, &contract.id, night).await?;
     drop(db);
     let report = app.health.report();
     let trouble = (!report.is_well()).then_some(report.trouble.as_str());
-    let eyes = page.eyes(&names);
+    let eyes = page.eyes(&view.names);
     let board = Board { view: &view, eyes, run: asked.run.as_deref(), trouble };
     Ok(page.answer(Here::Board, &format!("Night of {night}"), &board.main()))
 }
@@ -233,9 +232,8 @@ async fn map(
     page.note("GET /map", About::Night(night)).await?;
     let mut db = app.store.read().await?;
     let view = view::night(&mut db, contract, night, page.now).await?;
-    let names = names::on(&mut db, &contract.id, night).await?;
     drop(db);
-    let map = Map { view: &view, eyes: page.eyes(&names) };
+    let map = Map { view: &view, eyes: page.eyes(&view.names) };
     Ok(page.answer(Here::Map, &format!("Map of {night}"), &map.main()))
 }
 
@@ -259,13 +257,13 @@ async fn story(
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, bug.to_string())
         }
     })?;
-    let names = names::on(&mut db, &contract.id, story.visit.night).await?;
     drop(db);
     let page = Page::new(&app, &visitor, contract, story.visit.night, &headers);
     page.note("GET /contracts/{contract}/visits/{visit}", About::Visit(&story.visit)).await?;
     let title = format!("Visit {}", story.visit.visit_ref);
-    let story = Story { view: &story, row: row.as_ref(), eyes: page.eyes(&names) };
-    Ok(page.answer(Here::Elsewhere, &title, &story.main()))
+    let eyes = page.eyes(&story.names);
+    let main = Story { view: &story, row: row.as_ref(), eyes }.main();
+    Ok(page.answer(Here::Elsewhere, &title, &main))
 }
 
 async fn performance(
@@ -292,7 +290,7 @@ async fn performance(
         weeks.insert(week, Punctuality::of(contract, &of_week, &contacts).contract);
     }
     let clients = Punctuality::of(contract, &visits, &[]).clients;
-    let names = names::on(&mut db, &contract.id, last).await?;
+    let names = registers::names(&mut db, &contract.id, last).await?;
     drop(db);
     let eyes = page.eyes(&names);
     let performance = Performance { eyes, from, weeks: &weeks, clients: &clients };

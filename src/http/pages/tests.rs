@@ -283,6 +283,7 @@ fn corrected() -> StoryView {
         contract,
         visit,
         registers,
+        names: names(),
     }
 }
 
