@@ -35,8 +35,13 @@ const MAY: [(&str, &str, [bool; 4]); 23] = [
     ("POST", "/contracts/{contract}/visits/{visit}/corrections", [true, false, false, false]),
 ];
 /// As above.
-const MAY_TOO: [(&str, &str, [bool; 4]); 1] =
-    [("POST", "/contracts/{contract}/events/{event}/place", [true, false, false, false])];
+const MAY_TOO: [(&str, &str, [bool; 4]); 5] = [
+    ("POST", "/contracts/{contract}/events/{event}/place", [true, false, false, false]),
+    ("GET", "/", [true, false, false, true]),
+    ("GET", "/map", [true, false, false, false]),
+    ("GET", "/contracts/{contract}/visits/{visit}", [true, false, false, true]),
+    ("GET", "/performance", [true, false, true, true]),
+];
 
 const ROLES: [&str; 4] = ["coordinator", "planner", "finance", "council"];
 

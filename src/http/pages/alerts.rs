@@ -19,7 +19,7 @@ use crate::wire::alert::AlertMessage;
 /// So many alerts are shown whole; what is less grave has a line, and is dealt with on the visit's page.
 const CARDS_MAX: usize = 20;
 /// So many more have a line.
-const LINES_MAX: usize = 200;
+const LINES_MAX: usize = 100;
 /// So many of those that are over are listed.
 const OVER_MAX: usize = 10;
 

@@ -160,7 +160,7 @@ impl Lanes<'_> {
             format!("/?contract={}&night={}&run={}", self.eyes.contract.id, self.night, row.key());
         html! {
             section.lane {
-                h3 { a href=(page) { (row.name()) } " " small { (tally(visits)) } }
+                h3 { a href=(page) { (row.name()) } " " small { (visits.len()) ": " (tally(visits)) } }
                 svg.bars aria-hidden="true" viewBox={ "0 0 " (line.minutes()) " " (HEIGHT) }
                     preserveAspectRatio="none" {
                     use href="#g" {}
@@ -168,9 +168,6 @@ impl Lanes<'_> {
                 }
                 ol.visits {
                     @for visit in &listed { (self.item(visit, all)) }
-                }
-                @if listed.len() < visits.len() {
-                    p { a href=(page) { "All " (visits.len()) " visits of " (row.name()) } }
                 }
             }
         }
