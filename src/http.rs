@@ -236,11 +236,12 @@ pub fn guarded() -> Vec<Door> {
 
 fn routes(app: AppState) -> Router {
     let doors = doors(Doors::new(app.clone()));
+    let known = middleware::from_fn_with_state(app.clone(), auth::known);
     doors
         .into_router()
         .merge(pages::open())
         .route("/sign-in", axum::routing::post(forms::sign_in))
-        .route("/sign-out", axum::routing::post(forms::sign_out))
+        .route("/sign-out", axum::routing::post(forms::sign_out).route_layer(known))
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
         .merge(api::imports::routes(&app))
         .route("/api/v1/openapi.json", get(async || Json(openapi::document())))

@@ -156,9 +156,11 @@ impl Browser {
 
     /// Waits until the page says this somewhere.
     pub async fn until_it_says(&self, words: &str) {
-        let words_json = json!(words);
-        let script =
-            format!("document.body.innerText.replace(/\\s+/g, ' ').includes({words_json})");
+        // The eye may be shown capitals.
+        let words_json = json!(words.to_lowercase());
+        let script = format!(
+            "document.body.innerText.replace(/\\s+/g, ' ').toLowerCase().includes({words_json})"
+        );
         self.until(words, &script).await;
     }
 
@@ -208,13 +210,17 @@ impl Browser {
 
     /// That nothing keeps anybody out of this page.
     pub async fn lets_everybody_in(&self, page: &str) {
+        assert_eq!(self.barriers().await, json!([]), "{page}");
+    }
+
+    /// What keeps people out of this page.
+    pub async fn barriers(&self) -> Value {
         self.client.execute(AXE, vec![]).await.expect("axe");
         let script = "const done = arguments[arguments.length - 1]; \
             axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}) \
             .then((found) => done(found.violations.map((one) => one.id + ': ' + one.help + ' ' + \
             one.nodes.map((node) => node.html + ' ' + node.failureSummary).join(' | '))), (failed) => done([String(failed)]))";
-        let found = self.client.execute_async(script, vec![]).await.expect("axe runs");
-        assert_eq!(found, json!([]), "{page}");
+        self.client.execute_async(script, vec![]).await.expect("axe runs")
     }
 
     /// Looks at the page at every width: nothing is cut off, nobody is kept out; and takes a picture.

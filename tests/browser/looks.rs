@@ -18,6 +18,9 @@ async fn a_night_from_quiet_to_busy() {
     let browser = Browser::start(installation.http).await;
     browser.open("/sign-in").await;
     browser.look("sign-in").await;
+    browser.value("document.querySelector('main').innerHTML = '<img src=x>'; return 1").await;
+    let barriers = browser.barriers().await.to_string();
+    assert!(barriers.contains("image-alt"), "who looks can tell: {barriers}");
     sign_in(&browser, &token(&installation, "coordinator", &[])).await;
 
     // Everything as it should be.
@@ -160,8 +163,8 @@ async fn a_board_that_is_blind() {
     let browser = Browser::start(installation.http).await;
     sign_in(&browser, &token(&installation, "coordinator", &[])).await;
     broker.stop();
-    // Without its broker for a minute.
-    daemon.logged("monitoring_blind").await;
+    browser.until_it_says("nightrun has a problem").await;
+    // After a minute without its broker.
     browser.until_it_says("Monitoring is blind").await;
     browser.until_it_says("V-1").await;
     browser.look("blind").await;

@@ -22,7 +22,7 @@
     field.type === 'radio' || field.type === 'checkbox'
       ? field.checked !== field.defaultChecked
       : field.tagName === 'SELECT'
-        ? [...field.options].some((option) => option.selected !== option.defaultSelected)
+        ? field.selectedIndex !== Math.max(0, [...field.options].findIndex((option) => option.defaultSelected))
         : field.value !== field.defaultValue;
   const fields = (form) => [...form.elements].filter((field) => field.name && field.type !== 'hidden');
 

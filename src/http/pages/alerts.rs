@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use super::controls;
 use super::eyes::Eyes;
 use super::wall;
-use super::words::{heading, plain, sign, what_to_do};
+use super::words::{heading, plain, sentence, sign, what_to_do};
 use crate::domain::alert::{AlertKind, Severity};
 use crate::domain::contact::{Act, ContactClock, ContactOutcome, Deed};
 use crate::domain::instant::{Instant, format_instant};
@@ -89,7 +89,7 @@ pub fn card(alert: &AlertView, eyes: &Eyes<'_>, now: Instant) -> Markup {
                 @if message.unconfirmed { " " span.severity { "unconfirmed" } }
             }
             p.whom { (whom(message, eyes)) }
-            p { (detail(message, eyes)) "." }
+            p { (sentence(&detail(message, eyes))) "." }
             @if eyes.may_act { p.todo { (what_to_do(message.kind)) } }
             (countdown(alert, eyes, now))
             @if !message.visits_at_risk.is_empty() {
@@ -135,10 +135,10 @@ fn whom(message: &AlertMessage, eyes: &Eyes<'_>) -> Markup {
                 a.phone href={ "tel:" (phone.replace(' ', "")) } { (phone) } " "
             }
         }
-        @if let Some(planned) = message.planned_start { "planned " (wall::time(zone, planned)) " " }
-        @if let Some(run) = &message.run { "run " (run) " " }
+        @if let Some(planned) = message.planned_start { "· planned " (wall::time(zone, planned)) " " }
+        @if let Some(run) = &message.run { "· run " (run) " " }
         @if let Some((present, required)) = message.present.zip(message.carers_required) {
-            (present) " of " (required) " there"
+            "· " (present) " of " (required) " there"
         }
     }
 }

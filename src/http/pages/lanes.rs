@@ -130,13 +130,11 @@ impl Lanes<'_> {
                     pattern #hatch width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
                         rect.hatch0 width="6" height="6" {} rect.hatch1 width="3" height="6" {}
                     }
-                    g #g {
-                        path.hours d=(hours) {}
-                        @if let Some(now) = now {
-                            path.now d={ "M" (now) " 0v" (HEIGHT) }
-                                data-begin=(format_instant(line.begin))
-                                data-minutes=(line.minutes()) {}
-                        }
+                    path.hours #h d=(hours) {}
+                    @if let Some(now) = now {
+                        path.now #n d={ "M" (now) " 0v" (HEIGHT) }
+                            data-begin=(format_instant(line.begin))
+                            data-minutes=(line.minutes()) {}
                     }
                 }
             }
@@ -144,7 +142,8 @@ impl Lanes<'_> {
                 @for tick in &ticks {
                     @let edge = if tick.minute == 0 { "first" } else if tick.minute == line.minutes() { "last" } else { "" };
                     @let half = if tick.hour { "" } else if tick.zone.is_some() { "half twice" } else { "half" };
-                    text.(edge).(half) x=(line.percent(tick.minute)) y="13" { (tick.label) }
+                    @let (hour, minute) = tick.label.split_at(2);
+                    text.(edge).(half) x=(line.percent(tick.minute)) y="13" { (hour) tspan { (minute) } }
                     @if let Some(zone) = &tick.zone {
                         text.(half) x=(line.percent(tick.minute)) y="26" { (zone) }
                     }
@@ -163,8 +162,9 @@ impl Lanes<'_> {
                 h3 { a href=(page) { (row.name()) } " " small { (visits.len()) ": " (tally(visits)) } }
                 svg.bars aria-hidden="true" viewBox={ "0 0 " (line.minutes()) " " (HEIGHT) }
                     preserveAspectRatio="none" {
-                    use href="#g" {}
+                    use href="#h" {}
                     @if all { (self.linked(visits, line)) } @else { (joined(visits, line, self.now)) }
+                    @if line.holds(self.now) { use href="#n" {} }
                 }
                 ol.visits {
                     @for visit in &listed { (self.item(visit, all)) }

@@ -181,12 +181,13 @@ impl Story<'_> {
                                 }
                             } }
                             tbody {
-                                @for EventView { recorded, placed_at, .. } in &self.view.events {
+                                @for EventView { recorded, placed_at, handed_in, .. } in &self.view.events {
                                     @let event = &recorded.event;
                                     tr {
                                         td { (did(event.kind)) }
                                         td { (self.eyes.carer(&event.carer_ref))
-                                            @if let Sender::Device(device) = &event.sender { ", unit " (device) } }
+                                            @if let Sender::Device(device) = &event.sender { ", unit " (device) }
+                                            @if let Some(handed_in) = handed_in { ", handed in by " (handed_in.by) } }
                                         td { (self.time(event.occurred_at)) }
                                         td { (self.time(event.received_at)) }
                                         td { (self.time(event.effective_at()))

@@ -14,7 +14,13 @@ pub fn plain(word: &str) -> String {
 /// The same with a capital, for headings.
 #[must_use]
 pub fn heading(word: &str) -> String {
-    let mut text = plain(word);
+    sentence(&plain(word))
+}
+
+/// With a capital.
+#[must_use]
+pub fn sentence(text: &str) -> String {
+    let mut text = text.to_owned();
     if let Some(first) = text.get_mut(..1) {
         first.make_ascii_uppercase();
     }
