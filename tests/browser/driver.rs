@@ -117,6 +117,12 @@ impl Browser {
         self.chromium("Emulation.setScriptExecutionDisabled", json!({"value": !may})).await;
     }
 
+    /// Makes it a device that likes light colours.
+    pub async fn likes_light(&self) {
+        let light = json!({"features": [{"name": "prefers-color-scheme", "value": "light"}]});
+        self.chromium("Emulation.setEmulatedMedia", light).await;
+    }
+
     /// Opens a page.
     pub async fn open(&self, path: &str) {
         let address = format!("{}{path}", self.home);

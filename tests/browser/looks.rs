@@ -71,6 +71,15 @@ async fn a_night_from_quiet_to_busy() {
     browser.click("article.alert.critical details[id^=put] summary").await;
     browser.look("forms").await;
 
+    // Dark, because it is night; light for whoever asks for it.
+    browser.likes_light().await;
+    let ground = "return getComputedStyle(document.body).backgroundColor";
+    assert_eq!(browser.value(ground).await, json!("rgb(11, 16, 22)"));
+    browser.click("#colours").await;
+    assert_eq!(browser.value(ground).await, json!("rgb(255, 255, 255)"));
+    browser.look("light").await;
+    browser.click("#colours").await;
+
     // Whose home is that?
     phone.say(AMY, &homeless()).await;
     browser.find("#unplaced").await;

@@ -73,8 +73,10 @@ impl Board<'_> {
                     p { strong { "Monitoring is blind" } " since "
                         (wall::time(self.eyes.contract.zone, alert.message.due_at))
                         ". Whoever has not come may have: nobody can tell."
-                        @if !alert.message.visits_at_risk.is_empty() {
-                            " " (alert.message.visits_at_risk.len()) " visits are at risk, listed below."
+                        @match alert.message.visits_at_risk.len() {
+                            0 => {},
+                            1 => " One visit is at risk, listed below.",
+                            number => { " " (number) " visits are at risk, listed below." }
                         }
                     }
                 }

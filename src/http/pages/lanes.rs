@@ -159,7 +159,7 @@ impl Lanes<'_> {
             format!("/?contract={}&night={}&run={}", self.eyes.contract.id, self.night, row.key());
         html! {
             section.lane {
-                h3 { a href=(page) { (row.name()) } " " small { (visits.len()) ": " (tally(visits)) } }
+                h3 { a href=(page) { (row.name()) } " " small { (tally(visits)) } }
                 svg.bars aria-hidden="true" viewBox={ "0 0 " (line.minutes()) " " (HEIGHT) }
                     preserveAspectRatio="none" {
                     use href="#h" {}
@@ -253,7 +253,8 @@ fn tally(visits: &[&Visit]) -> String {
         .iter()
         .map(|(status, number)| format!("{number} {}", plain(status.as_str())))
         .collect();
-    said.join(" · ")
+    let visits = if visits.len() == 1 { "visit" } else { "visits" };
+    format!("{} {visits}: {}", counts.values().sum::<usize>(), said.join(" · "))
 }
 
 /// The bars of one visit, in minutes of the time line.

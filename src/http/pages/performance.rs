@@ -26,15 +26,18 @@ pub struct Performance<'a> {
     pub clients: &'a BTreeMap<ClientRef, Tally>,
 }
 
+/// A column of a table: its name, and what is in it.
+type Column = (&'static str, fn(&Tally) -> u32);
+
 /// A share of something, and the two numbers that make it.
 struct Share {
     id: &'static str,
     name: &'static str,
     about: &'static str,
     percent: fn(&Tally) -> Option<f64>,
-    part: (&'static str, fn(&Tally) -> u32),
-    whole: (&'static str, fn(&Tally) -> u32),
-    also: Option<(&'static str, fn(&Tally) -> u32)>,
+    part: Column,
+    whole: Column,
+    also: Option<Column>,
     /// What it is to reach, in percent.
     target: Option<u32>,
 }

@@ -1,6 +1,8 @@
 //! A visit's whole story on one page: what was planned, what was said and when, what was decided, and
 //! where it counts.
 
+use std::fmt::Write;
+
 use maud::{Markup, html};
 
 use super::alerts;
@@ -311,14 +313,14 @@ impl Story<'_> {
             plan.carers_required
         );
         if let Some(run) = &plan.run {
-            text.push_str(&format!(", run {run}"));
+            let _ = write!(text, ", run {run}");
         }
         if !plan.carers.is_empty() {
-            text.push_str(&format!(", {}", self.eyes.carers(&plan.carers)));
+            let _ = write!(text, ", {}", self.eyes.carers(&plan.carers));
         }
         if let Some(cancelled) = &plan.cancellation {
             let at = wall::day_and_time(zone, cancelled.at);
-            text.push_str(&format!("; cancelled by the {} {at}", cancelled.by));
+            let _ = write!(text, "; cancelled by the {} {at}", cancelled.by);
         }
         text
     }

@@ -94,7 +94,7 @@ fn what_is_not_safe_comes_first() {
             "2 min too late",
             "Tolerance <span class=\"severity\">warning",
             "Run R1",
-            "3: 1 late · 1 in progress · 1 delivered",
+            "3 visits: 1 late · 1 in progress · 1 delivered",
             "00:00 C-1 Mrs &lt;Jones&gt;</a> <b>delivered</b> 00:02–00:28",
             "02:15 C-2</a> <b>in progress</b> Amy Ash inside since 02:16",
             "No run",
@@ -194,7 +194,7 @@ fn what_makes_the_board_doubtful_is_on_top_of_it() {
         &page,
         &[
             "Monitoring is blind</strong> since 02:20",
-            "1 visits are at risk",
+            "One visit is at risk",
             "the disk is full",
             "Events are missing.",
             "message 7",
@@ -443,7 +443,10 @@ fn in_a_large_night_every_run_has_its_page() {
     let (contract, names) = (contract(), names());
     let eyes = coordinator(&contract, &names);
     let all = drawn(&view, eyes);
-    assert!(all.contains("night=2019-02-03&amp;run=R-007\">Run R-007</a> <small>10: "), "its page");
+    assert!(
+        all.contains("night=2019-02-03&amp;run=R-007\">Run R-007</a> <small>10 visits: "),
+        "its page"
+    );
     assert!(!all.contains("V-2019-02-03-00079"), "what is still to come is not listed");
     let run = Board { view: &view, eyes, run: Some("R-007"), trouble: None }.main().into_string();
     assert!(run.contains("V-2019-02-03-00079") && !run.contains("Run R-008"));
