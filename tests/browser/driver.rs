@@ -21,6 +21,9 @@ const AXE: &str = include_str!("axe.min.js");
 /// How wide the screens are for which pages are looked at.
 pub const WIDTHS: [u32; 3] = [1440, 768, 390];
 
+/// How high a picture is at most.
+const PICTURE_MAX: u32 = 2000;
+
 /// Chromium's driver, and whatever it has started.
 struct Driver(Child);
 
@@ -229,21 +232,33 @@ impl Browser {
         self.client.execute_async(script, vec![]).await.expect("axe runs")
     }
 
-    /// Looks at the page at every width: nothing is cut off, nobody is kept out; and takes a picture.
+    /// Looks at the page at every width: nothing is cut off, and nobody is kept out.
     pub async fn look(&self, name: &str) {
         for width in WIDTHS {
-            self.is_wide(width).await;
-            self.lets_everybody_in(&format!("{name} at {width}")).await;
-            let wide = self.value("return document.documentElement.scrollWidth").await;
-            assert!(wide.as_u64() <= Some(width.into()), "{name} at {width}: it is {wide} wide");
+            self.look_at(name, width).await;
+        }
+        self.is_wide(WIDTHS[0]).await;
+    }
+
+    /// The same, and takes a picture at each width.
+    pub async fn picture(&self, name: &str) {
+        for width in WIDTHS {
+            self.look_at(name, width).await;
             let high = self.value("return document.documentElement.scrollHeight").await;
             let high = u32::try_from(high.as_u64().expect("a number")).expect("not that high");
-            self.screen(width, high.clamp(600, 2600)).await;
+            self.screen(width, high.clamp(600, PICTURE_MAX)).await;
             let picture = self.client.screenshot().await.expect("a picture");
             std::fs::write(pictures().join(format!("{name}-{width}.png")), picture)
                 .expect("a file");
         }
         self.is_wide(WIDTHS[0]).await;
+    }
+
+    async fn look_at(&self, name: &str, width: u32) {
+        self.is_wide(width).await;
+        self.lets_everybody_in(&format!("{name} at {width}")).await;
+        let wide = self.value("return document.documentElement.scrollWidth").await;
+        assert!(wide.as_u64() <= Some(width.into()), "{name} at {width}: it is {wide} wide");
     }
 
     /// Ends it in order.
