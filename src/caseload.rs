@@ -10,7 +10,8 @@ use chrono::TimeDelta;
 
 use crate::config::Contracts;
 use crate::domain::alert::{
-    Alert, AlertKind, Cause, Change, Resolution, Sight, assess, contact_due_at, is_awaited, next_deadline,
+    Alert, AlertKind, Cause, Change, Resolution, Sight, assess, contact_due_at, is_awaited,
+    next_deadline,
 };
 use crate::domain::attendance::PlacedEvent;
 use crate::domain::correction::Correction;

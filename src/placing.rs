@@ -252,7 +252,8 @@ async fn move_all(
         if before == after && recorded.by == by {
             // Another visit of the same home may be meant now.
             let decided = after.filter(|_| by == Some(PlacedBy::Correction));
-            touched.extend(decided.map(|(client, night)| (CaseKey { contract, night, client }, now)));
+            touched
+                .extend(decided.map(|(client, night)| (CaseKey { contract, night, client }, now)));
             continue;
         }
         let own_night = contracts

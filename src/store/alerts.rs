@@ -385,8 +385,7 @@ pub async fn with_contact(
     .bind(night_text(to))
     .fetch_all(db)
     .await?;
-    let mut found: Vec<Found> =
-        found.into_iter().map(FoundRow::read).collect::<Result<_, _>>()?;
+    let mut found: Vec<Found> = found.into_iter().map(FoundRow::read).collect::<Result<_, _>>()?;
     found.retain(|found| found.message.contact_due_at.is_some());
     Ok(found)
 }
