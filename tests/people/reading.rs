@@ -48,7 +48,7 @@ async fn a_plan_comes_by_http_all_of_it_or_nothing() {
     let visits = night["visits"].as_array().unwrap();
     assert_eq!(visits.len(), 3_002);
     let first = visits.iter().find(|visit| visit["visit_ref"] == "V-1").unwrap();
-    assert_eq!((&first["status"], &first["reason"]), (&json!("frustrated"), &json!("hospital")));
+    assert_eq!((&first["status"], &first["reason"]), (&json!("cancelled"), &json!("hospital")));
     daemon.terminate().await;
 }
 
