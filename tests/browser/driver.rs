@@ -1,4 +1,4 @@
-//! A real Chromium, driven over WebDriver, with a driver of its own on a free port.
+//! A real Chromium, driven over `WebDriver`, with a driver of its own on a free port.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -135,10 +135,10 @@ impl Browser {
     /// The first element of that kind, as soon as there is one.
     pub async fn find(&self, css: &str) -> Element {
         let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
-        match found {
-            Ok(found) => found,
-            Err(_) => panic!("{css} is not on the page:\n{}", self.text().await),
-        }
+        let Ok(found) = found else {
+            panic!("{css} is not on the page:\n{}", self.text().await);
+        };
+        found
     }
 
     /// The first element of that kind, if there is one now.
@@ -158,9 +158,8 @@ impl Browser {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-            panic!("waited in vain for {what}:\n{}", self.text().await);
-        }
+        let came = tokio::time::timeout(PATIENCE, waiting).await.is_ok();
+        assert!(came, "waited in vain for {what}:\n{}", self.text().await);
     }
 
     /// Waits until the page says this somewhere.

@@ -95,6 +95,21 @@ async fn a_night_from_quiet_to_busy() {
     browser.open("/map").await;
     browser.find(".map .off").await;
     browser.picture("map").await;
+    // Somebody goes to hospital, and comes back.
+    browser.open("/plan").await;
+    browser.until_it_says("Nobody is listed for run R1").await;
+    browser.click("#away-now summary").await;
+    browser.fill("#suspend input[name=client_ref]", "C-7").await;
+    browser.fill("#suspend input[name=reason]", "in hospital").await;
+    browser.look("plan").await;
+    browser.click("#suspend button").await;
+    browser.until_it_says("C-7 Gus Weir: in hospital").await;
+    browser.until_it_says("until further notice").await;
+    browser.open("/contracts/default/visits/V-7").await;
+    browser.until("the suspension", "document.querySelector('.status.fr, .status.ca')").await;
+    browser.open("/plan").await;
+    browser.click("#s-C-7 button").await;
+    browser.until("the return", "!document.querySelector('#s-C-7')").await;
     browser.open("/performance").await;
     browser.until_it_says("Punctuality").await;
     browser.picture("performance").await;
