@@ -19,6 +19,7 @@ use crate::heartbeat;
 use crate::http::stream::Changes;
 use crate::http::{self, AppState};
 use crate::message::Inbound;
+use crate::metrics::Metrics;
 use crate::mqtt::{self, BrokerSession, Seat};
 use crate::slots::Slots;
 use crate::slots::keeper::{Keeper, Means, NoSlot, Request};
@@ -77,6 +78,8 @@ pub struct Daemon {
     /// Who tells those who watch what has changed.
     changes: JoinHandle<()>,
     heartbeat: JoinHandle<()>,
+    /// The one over HTTP, if there is one.
+    outbound: Option<JoinHandle<()>>,
     /// No other daemon may have the file meanwhile.
     _lock: Option<DatabaseLock>,
     /// Stops HTTP.
@@ -121,6 +124,7 @@ impl Daemon {
         let contracts = Arc::new(settings.contracts.clone());
         let heard = daemons::phones_heard(&mut store.read().await?).await?;
         let hearing = Hearing::starting(grace, Arc::clone(&health), clock::now(), heard);
+        let metrics = Arc::new(Metrics::default());
         let changes = Changes::default();
         let office = Office::new(
             store.clone(),
@@ -132,6 +136,7 @@ impl Daemon {
         let app = AppState::new(
             &settings.http,
             Arc::clone(&health),
+            Arc::clone(&metrics),
             store.clone(),
             Arc::clone(&contracts),
             office,
@@ -150,7 +155,7 @@ impl Daemon {
             client_id,
             Arc::clone(&slots),
             Arc::clone(&outbox),
-            Arc::clone(&health),
+            metrics,
             hearing,
         );
         let (say_drained, drained) = oneshot::channel();
@@ -174,6 +179,9 @@ impl Daemon {
             let (requests, of_keeper) = mpsc::channel(1);
             Kept { requests, task: tokio::spawn(keeper.keep(means, of_keeper)) }
         });
+        let outbound = settings.heartbeat.as_ref();
+        let outbound = outbound.map(|to| heartbeat::outbound::beat(to, Arc::clone(&health)));
+        let outbound = outbound.transpose()?.map(tokio::spawn);
         heartbeat::started();
         let heartbeat = tokio::spawn(heartbeat::beat(health, status));
         Ok(Self {
@@ -186,6 +194,7 @@ impl Daemon {
             http,
             changes: watching,
             heartbeat,
+            outbound,
             _lock: lock,
             stop_http,
         })
@@ -218,6 +227,9 @@ impl Daemon {
     pub async fn stop(self) -> anyhow::Result<()> {
         heartbeat::stopping();
         self.heartbeat.abort();
+        if let Some(outbound) = self.outbound {
+            outbound.abort();
+        }
         let mut embedded = None;
         match self.intake {
             Intake::Embedded(broker) => {

@@ -1,7 +1,10 @@
 //! The heartbeat: what others are told about whether the daemon works.
 //!
 //! It works while it hears the broker and commits, and says so by its status topic and to systemd,
-//! whose watchdog is fed only then. Outside systemd nothing is said to anybody there.
+//! whose watchdog is fed only then. Outside systemd nothing is said to anybody there. [`outbound`] says
+//! so over HTTP.
+
+pub mod outbound;
 
 use std::sync::Arc;
 use std::time::Duration;

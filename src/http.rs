@@ -2,7 +2,7 @@
 //!
 //! Every route but a few that say nothing about anybody is a [`Door`]: it says what it lets do, and who
 //! may not do that does not come in. `/healthz` answers while the process does; `/readyz` is 200 while
-//! the daemon hears the broker and commits, else 503.
+//! the daemon hears the broker and commits, else 503; `/metrics` is for Prometheus.
 
 pub mod api;
 pub mod auth;
@@ -37,6 +37,8 @@ use self::stream::Changes;
 use crate::acts::Office;
 use crate::config::{Contracts, HttpSettings};
 use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::metrics::scrape::{self, Scrape};
 use crate::mqtt::stopped;
 use crate::store::Store;
 
@@ -69,6 +71,8 @@ impl std::ops::Deref for AppState {
 pub struct App {
     /// Whether the daemon works.
     pub health: Arc<Health>,
+    /// What Prometheus reads.
+    pub scrape: Scrape,
     /// The database.
     pub store: Store,
     /// The contracts.
@@ -93,12 +97,14 @@ impl AppState {
     pub fn new(
         settings: &HttpSettings,
         health: Arc<Health>,
+        metrics: Arc<Metrics>,
         store: Store,
         contracts: Arc<Contracts>,
         office: Office,
         changes: Changes,
     ) -> Self {
         Self(Arc::new(App {
+            scrape: Scrape::new(metrics, Arc::clone(&health), store.clone()),
             health,
             store,
             contracts,
@@ -232,8 +238,10 @@ fn routes(app: AppState) -> Router {
         .merge(api::imports::routes(&app))
         .route("/healthz", get(async || Json(json!({"status": "alive"}))))
         .route("/readyz", get(ready))
+        .route("/metrics", get(scrape::serve).with_state(app.scrape.clone()))
         .fallback(async || Problem::not_found("path"))
         .layer(middleware::from_fn_with_state(app.clone(), headers))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app.scrape.metrics), scrape::count))
         .with_state(app)
 }
 
