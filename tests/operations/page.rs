@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant as Tick};
 
 use crate::support::daemon::{Installation, PATIENCE};
+use crate::support::http::request;
 
 /// Its samples, by their names and labels, as they are written.
 pub struct Page {
@@ -15,9 +16,11 @@ pub struct Page {
 
 impl Page {
     pub fn of(installation: &Installation) -> Self {
-        let (code, head, text) = installation.get_text("/metrics");
-        assert_eq!(code, 200, "{text}");
-        assert!(head.contains("\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8"));
+        let answer = request(installation.http, "GET", "/metrics").answer();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let kind = answer.header("content-type");
+        assert_eq!(kind, Some("text/plain; version=0.0.4; charset=utf-8"));
+        let text = answer.body;
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         let samples = lines.map(|line| {
             let (name, value) = line.rsplit_once(' ').expect("a name and a value");

@@ -261,12 +261,6 @@ impl Installation {
 
     /// What it answers to a request: the status code, and the body.
     pub fn get(&self, path: &str) -> (u16, Value) {
-        let (code, _, body) = self.get_text(path);
-        (code, serde_json::from_str(&body).expect("JSON"))
-    }
-
-    /// What it answers to a request: the status code, the head, and the body.
-    pub fn get_text(&self, path: &str) -> (u16, String, String) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.http)).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
         write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -275,7 +269,7 @@ impl Installation {
         stream.read_to_string(&mut answer).expect("an answer");
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
         let code = head.split(' ').nth(1).expect("a status").parse().expect("a number");
-        (code, head.to_owned(), body.to_owned())
+        (code, serde_json::from_str(body).expect("JSON"))
     }
 
     /// Waits until `/readyz` answers so; what it says.
