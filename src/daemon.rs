@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tracing::{info, warn};
 
 use crate::acts::Office;
@@ -19,7 +19,6 @@ use crate::heartbeat;
 use crate::http::stream::Changes;
 use crate::http::{self, AppState};
 use crate::message::Inbound;
-use crate::metrics::Metrics;
 use crate::mqtt::{self, BrokerSession, Seat};
 use crate::slots::Slots;
 use crate::slots::keeper::{Keeper, Means, NoSlot, Request};
@@ -77,9 +76,8 @@ pub struct Daemon {
     http: http::Server,
     /// Who tells those who watch what has changed.
     changes: JoinHandle<()>,
-    heartbeat: JoinHandle<()>,
-    /// The one over HTTP, if there is one.
-    outbound: Option<JoinHandle<()>>,
+    /// They say how it is.
+    heartbeat: JoinSet<()>,
     /// No other daemon may have the file meanwhile.
     _lock: Option<DatabaseLock>,
     /// Stops HTTP.
@@ -124,7 +122,6 @@ impl Daemon {
         let contracts = Arc::new(settings.contracts.clone());
         let heard = daemons::phones_heard(&mut store.read().await?).await?;
         let hearing = Hearing::starting(grace, Arc::clone(&health), clock::now(), heard);
-        let metrics = Arc::new(Metrics::default());
         let changes = Changes::default();
         let office = Office::new(
             store.clone(),
@@ -136,12 +133,12 @@ impl Daemon {
         let app = AppState::new(
             &settings.http,
             Arc::clone(&health),
-            Arc::clone(&metrics),
             store.clone(),
             Arc::clone(&contracts),
             office,
             changes.clone(),
         );
+        let metrics = Arc::clone(&app.scrape.metrics);
         let watching = changes.watch(store.clone(), Arc::clone(&contracts), http_stopping.clone());
         let watching = tokio::spawn(watching);
         let http = http::Server::start(listening, app, http_stopping);
@@ -179,11 +176,7 @@ impl Daemon {
             let (requests, of_keeper) = mpsc::channel(1);
             Kept { requests, task: tokio::spawn(keeper.keep(means, of_keeper)) }
         });
-        let outbound = settings.heartbeat.as_ref();
-        let outbound = outbound.map(|to| heartbeat::outbound::beat(to, Arc::clone(&health)));
-        let outbound = outbound.transpose()?.map(tokio::spawn);
-        heartbeat::started();
-        let heartbeat = tokio::spawn(heartbeat::beat(health, status));
+        let heartbeat = heartbeat::start(settings.heartbeat.as_ref(), health, status)?;
         Ok(Self {
             store,
             intake,
@@ -194,7 +187,6 @@ impl Daemon {
             http,
             changes: watching,
             heartbeat,
-            outbound,
             _lock: lock,
             stop_http,
         })
@@ -226,10 +218,7 @@ impl Daemon {
     /// When a task has died, which is a bug.
     pub async fn stop(self) -> anyhow::Result<()> {
         heartbeat::stopping();
-        self.heartbeat.abort();
-        if let Some(outbound) = self.outbound {
-            outbound.abort();
-        }
+        drop(self.heartbeat);
         let mut embedded = None;
         match self.intake {
             Intake::Embedded(broker) => {

@@ -38,7 +38,6 @@ use self::stream::Changes;
 use crate::acts::Office;
 use crate::config::{Contracts, HttpSettings};
 use crate::health::Health;
-use crate::metrics::Metrics;
 use crate::metrics::scrape::{self, Scrape};
 use crate::mqtt::stopped;
 use crate::store::Store;
@@ -98,14 +97,13 @@ impl AppState {
     pub fn new(
         settings: &HttpSettings,
         health: Arc<Health>,
-        metrics: Arc<Metrics>,
         store: Store,
         contracts: Arc<Contracts>,
         office: Office,
         changes: Changes,
     ) -> Self {
         Self(Arc::new(App {
-            scrape: Scrape::new(metrics, Arc::clone(&health), store.clone()),
+            scrape: Scrape::new(Arc::clone(&health), store.clone()),
             health,
             store,
             contracts,

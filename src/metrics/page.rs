@@ -1,5 +1,7 @@
 //! The page that Prometheus reads: each family, with its name and its help.
 
+use tokio::time::Instant as Tick;
+
 use super::text::{Kind, Page};
 use super::{Metrics, Request};
 use crate::domain::alert::AlertKind;
@@ -83,7 +85,7 @@ impl Metrics {
     }
 
     fn of_blindness(&self, page: &mut Page) {
-        let counts = self.counts();
+        let (counts, now) = (self.counts(), Tick::now());
         let help =
             "1 while silence proves nothing: the broker or the contract's phones are not heard.";
         let mut family = page.family("nightrun_blind", Kind::Gauge, help);
@@ -94,7 +96,7 @@ impl Metrics {
         let help = "For how long that was so since the daemon started.";
         let mut family = page.family("nightrun_blind_seconds_total", Kind::Counter, help);
         for (contract, blind) in &counts.blind {
-            family.sample(&[("contract", contract.as_str())], blind.so_far().as_secs_f64());
+            family.sample(&[("contract", contract.as_str())], blind.so_far(now).as_secs_f64());
         }
     }
 

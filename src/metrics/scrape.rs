@@ -33,14 +33,17 @@ pub struct Scrape {
     pub metrics: Arc<Metrics>,
     health: Arc<Health>,
     store: Store,
-    read: Arc<Mutex<Option<(Tick, Option<Stock>)>>>,
+    read: Arc<Mutex<Option<Read>>>,
 }
 
+/// When the database was read, and what it held if it said so.
+type Read = (Tick, Option<Stock>);
+
 impl Scrape {
-    /// What these tell.
+    /// What these tell, and what is counted from now on.
     #[must_use]
-    pub fn new(metrics: Arc<Metrics>, health: Arc<Health>, store: Store) -> Self {
-        Self { metrics, health, store, read: Arc::default() }
+    pub fn new(health: Arc<Health>, store: Store) -> Self {
+        Self { metrics: Arc::default(), health, store, read: Arc::default() }
     }
 
     /// What the database holds, if it says so in time.

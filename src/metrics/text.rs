@@ -1,6 +1,6 @@
 //! The text format of Prometheus, version 0.0.4: families of samples, written to a string.
 //!
-//! Written here and not by `prometheus-client`, which writes OpenMetrics only: there a counter has
+//! Written here and not by `prometheus-client`, which writes `OpenMetrics` only: there a counter has
 //! another name than in this format, and `promtool check metrics` finds fault with it.
 
 use std::fmt::{Display, Write};
