@@ -44,8 +44,7 @@ fn named(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let ours = words.filter(|word| word.starts_with("nightrun_") || word.starts_with("process_"));
     let family = |word: &str| {
-        let parts = ["_bucket", "_sum", "_count"].into_iter();
-        let family = parts.filter_map(|part| word.strip_suffix(part)).next();
+        let family = ["_bucket", "_sum", "_count"].iter().find_map(|part| word.strip_suffix(part));
         family.unwrap_or(word).to_owned()
     };
     ours.map(family).collect()
