@@ -9,6 +9,7 @@ pub mod auth;
 pub mod doors;
 pub mod forms;
 pub mod openapi;
+pub mod pages;
 pub mod problem;
 pub mod stream;
 
@@ -228,7 +229,7 @@ async fn answer(
 }
 
 fn doors(doors: Doors) -> Doors {
-    forms::doors(api::doors(doors))
+    pages::doors(forms::doors(api::doors(doors)))
 }
 
 /// Every route that is guarded, and what it lets do.
@@ -239,10 +240,12 @@ pub fn guarded() -> Vec<Door> {
 
 fn routes(app: AppState) -> Router {
     let doors = doors(Doors::new(app.clone()));
+    let known = middleware::from_fn_with_state(app.clone(), auth::known);
     doors
         .into_router()
+        .merge(pages::open())
         .route("/sign-in", axum::routing::post(forms::sign_in))
-        .route("/sign-out", axum::routing::post(forms::sign_out))
+        .route("/sign-out", axum::routing::post(forms::sign_out).route_layer(known))
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
         .merge(api::imports::routes(&app))
         .route("/api/v1/openapi.json", get(async || Json(openapi::document())))
@@ -250,6 +253,7 @@ fn routes(app: AppState) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(scrape::serve).with_state(app.scrape.clone()))
         .fallback(async || Problem::not_found("path"))
+        .layer(middleware::from_fn(pages::in_words))
         .layer(middleware::from_fn_with_state(app.clone(), headers))
         .layer(middleware::from_fn_with_state(Arc::clone(&app.scrape.metrics), scrape::count))
         .with_state(app)

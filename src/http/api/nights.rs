@@ -9,13 +9,13 @@ use super::super::AppState;
 use super::super::auth::Visitor;
 use super::super::problem::Problem;
 use super::{About, Named, note, read_night};
+use crate::clock;
 use crate::domain::plan_check::Remark;
 use crate::domain::refs::{ContractId, VisitRef};
 use crate::view::{self, AlertView, EventView, StoryView};
 use crate::wire::records::{
     self, AlertRecord, CorrectionRecord, EventRecord, PlanRecord, RowRecord, VisitRecord,
 };
-use crate::clock;
 
 /// A night.
 #[derive(Debug, Serialize)]
