@@ -72,6 +72,7 @@ pub mod deliver;
 pub mod publish;
 pub mod health;
 pub mod tokens;
+pub mod metrics;
 pub mod http;
 pub mod heartbeat;
 pub mod daemon;

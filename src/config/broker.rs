@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use rustls::RootCertStore;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 
-use super::layers::read_file;
 use super::mistakes::{Mistake, Notes};
 use super::read::{Entry, Noted, Table};
 use super::{BrokerKind, BrokerSettings, ClientTls, ListenTls, Secret};
@@ -161,24 +160,9 @@ pub(super) fn password(
     max_bytes: usize,
     notes: &mut Notes,
 ) -> Result<Option<Secret>, Noted> {
-    let given =
-        table.read_optional("password", notes, |entry| secret(entry, entry.text()?, max_bytes));
-    let from_file = table.read_optional("password_file", notes, |entry| {
-        let text = read_file(&entry.path()?).map_err(|why| entry.wrong(why))?;
-        let line = text.strip_suffix('\n').unwrap_or(&text);
-        secret(entry, line.strip_suffix('\r').unwrap_or(line), max_bytes)
-    });
-    if let (Some(password), Some(file)) =
-        (table.optional("password"), table.optional("password_file"))
-    {
-        notes.add(file.mistake(format_args!(
-            "the password is also given by {} ({}): leave one of the two out",
-            password.name(),
-            password.origin
-        )));
-        return Err(Noted);
-    }
-    Ok(given?.or(from_file?))
+    table.text_or_file(["password", "password_file"], notes, |entry, text| {
+        secret(entry, text, max_bytes)
+    })
 }
 
 /// How the daemon speaks TLS with a broker elsewhere, if it does.

@@ -7,7 +7,7 @@ pub(super) struct Section {
 }
 
 /// The sections that a file and the environment may set.
-pub(super) const SECTIONS: [Section; 5] = [
+pub(super) const SECTIONS: [Section; 6] = [
     Section { name: "database", keys: &["url", "password", "password_file"] },
     Section {
         name: "broker",
@@ -29,6 +29,7 @@ pub(super) const SECTIONS: [Section; 5] = [
         ],
     },
     Section { name: "http", keys: &["listen", "tokens", "behind_tls"] },
+    Section { name: "heartbeat", keys: &["url", "url_file", "every_seconds"] },
     Section { name: "log", keys: &["level", "format"] },
     Section { name: "calendar", keys: &["bank_holidays_file"] },
 ];
@@ -66,6 +67,11 @@ pub(super) const SERVICE_HOURS_KEYS: [&str; 2] = ["from", "to"];
 
 /// How the names of environment variables begin that are meant for nightrun.
 pub(super) const ENVIRONMENT_PREFIX: &str = "NIGHTRUN__";
+
+/// Whether a value of that key is never shown.
+pub(super) fn is_secret(section: &str, key: &str) -> bool {
+    key == "password" || (section, key) == ("heartbeat", "url")
+}
 
 /// The environment variable that sets a key.
 pub(super) fn variable(section: &str, key: &str) -> String {

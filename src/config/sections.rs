@@ -8,7 +8,8 @@ use super::layers::{Merged, read_file};
 use super::mistakes::Notes;
 use super::read::{Entry, Table};
 use super::{
-    BrokerKind, CalendarSettings, HttpSettings, LogFormat, LogSettings, Settings, broker, contracts,
+    BrokerKind, CalendarSettings, HttpSettings, LogFormat, LogSettings, Settings, broker,
+    contracts, heartbeat,
 };
 use crate::store::Database;
 use crate::wire::bank_holidays;
@@ -42,6 +43,7 @@ pub(super) fn read(merged: &Merged, has_file: bool, notes: &mut Notes) -> Option
              database.url",
         ));
     }
+    let heartbeat = heartbeat::read(&section("heartbeat"), notes);
     let log = log(&section("log"), notes);
     let calendar = calendar(&section("calendar"), notes);
     // Contracts are read even if the bank holidays could not be, so that all mistakes are said.
@@ -57,6 +59,7 @@ pub(super) fn read(merged: &Merged, has_file: bool, notes: &mut Notes) -> Option
             asks_for_tokens: tokens?,
             behind_tls: behind_tls?,
         },
+        heartbeat: heartbeat.ok()?,
         log: log?,
         calendar: calendar?,
         contracts: contracts?,

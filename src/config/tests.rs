@@ -144,7 +144,13 @@ fn every_key_of_the_annotated_file_has_a_comment_above() {
     let lines: Vec<_> = layers::BUILT_IN.lines().collect();
     for (above, line) in lines.iter().zip(&lines[1..]) {
         if line.trim_start_matches('#').starts_with(char::is_alphabetic) {
-            let first = ["#password ", "#tls_cert_file", "#client_cert_file", "unplanned_service "];
+            let first = [
+                "#password ",
+                "#url ",
+                "#tls_cert_file",
+                "#client_cert_file",
+                "unplanned_service ",
+            ];
             let follows_another = first.iter();
             let follows_another = follows_another.clone().any(|key| above.starts_with(key));
             assert!(above.starts_with("# ") || follows_another, "{line}");
