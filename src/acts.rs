@@ -151,11 +151,11 @@ impl Office {
             _ => {}
         }
         if act.deed == Deed::Resolved {
-            let done = acts::of_alerts(&mut tx, &BTreeSet::from([id])).await?;
-            let done = done.get(&id).map_or(&[][..], Vec::as_slice);
+            let done = acts::contacts(&mut tx, &found.visit().into_iter().collect()).await?;
+            let done: Vec<Act> = done.into_values().flatten().collect();
             let reason = self.reason(&mut tx, &found, act.at).await?;
             let message = &found.message;
-            match may_resolve(message.kind, message.contact_due_at, reason, done) {
+            match may_resolve(message.kind, message.contact_due_at, reason, &done) {
                 Some(Unresolvable::NobodySpokenTo) => return Err(ActError::NobodySpokenTo),
                 Some(Unresolvable::EndsByItself) => return Err(ActError::EndsByItself),
                 None => {}

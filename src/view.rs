@@ -110,9 +110,16 @@ pub async fn with_acts(
 ) -> Result<Vec<AlertView>, StoreError> {
     let ids = found.iter().map(|found| found.message.alert_id).collect();
     let mut acts = acts::of_alerts(db, &ids).await?;
-    let view = |Found { message, told, .. }: Found| {
+    let owed = found.iter().filter(|found| found.message.contact_due_at.is_some());
+    let visits = owed.filter_map(|found| found.visit()).collect();
+    let contacts = acts::contacts(db, &visits).await?;
+    let view = |found: Found| {
+        // Who was told when the visit was out of tolerance need not be told again when it is late.
+        let rang = found.visit().and_then(|visit| contacts.get(&visit));
+        let rang = rang.map_or(&[][..], Vec::as_slice);
+        let Found { message, told, .. } = found;
         let acts = acts.remove(&message.alert_id).unwrap_or_default();
-        let clock = contact_clock(message.contact_due_at, &acts, now);
+        let clock = contact_clock(message.contact_due_at, rang, now);
         AlertView { message, told, acts, clock }
     };
     Ok(found.into_iter().map(view).collect())
@@ -281,19 +288,11 @@ pub async fn contacts(
     now: Instant,
 ) -> Result<Vec<(ClientRef, ContactClock)>, StoreError> {
     let found = alerts::with_contact(db, &contract.id, (first, last)).await?;
-    let mut visits: BTreeMap<(ClientRef, VisitRef), (Instant, Vec<Act>)> = BTreeMap::new();
+    let mut visits: BTreeMap<(ClientRef, VisitRef), ContactClock> = BTreeMap::new();
     for view in with_acts(db, found, now).await? {
-        let message = view.message;
-        let (Some(client), Some(visit), Some(due_at)) =
-            (message.client_ref, message.visit_ref, message.contact_due_at)
-        else {
-            continue;
-        };
-        let entry = visits.entry((client, visit)).or_insert((due_at, Vec::new()));
-        entry.1.extend(view.acts);
+        if let (Some(client), Some(visit)) = (view.message.client_ref, view.message.visit_ref) {
+            visits.insert((client, visit), view.clock);
+        }
     }
-    let clock = |((client, _), (due_at, acts)): (_, (Instant, Vec<Act>))| {
-        (client, contact_clock(Some(due_at), &acts, now))
-    };
-    Ok(visits.into_iter().map(clock).collect())
+    Ok(visits.into_iter().map(|((client, _), clock)| (client, clock)).collect())
 }

@@ -6,10 +6,11 @@ use serde::Deserialize;
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use super::cases::CaseKey;
 use super::sql::sql;
-use super::{Db, StoreError, at, read_word, rows};
+use super::{Db, StoreError, at, read_night, read_word, rows};
 use crate::domain::contact::{Act, Contact, Deed};
-use crate::domain::refs::{ContractId, EventId};
+use crate::domain::refs::{ContractId, EventId, VisitRef};
 
 const ACKNOWLEDGE: &str = "acknowledge";
 const CONTACT: &str = "contact";
@@ -107,6 +108,49 @@ pub async fn of_alerts(
         acts.entry(alert).or_default().push(act);
     }
     Ok(acts)
+}
+
+/// The times at which somebody rang about these visits, whichever alert they were recorded at.
+///
+/// # Errors
+/// When the database fails.
+pub async fn contacts(
+    db: &mut Db,
+    visits: &BTreeSet<(CaseKey, VisitRef)>,
+) -> Result<BTreeMap<(CaseKey, VisitRef), Vec<Act>>, StoreError> {
+    let mut contacts: BTreeMap<(CaseKey, VisitRef), Vec<Act>> = BTreeMap::new();
+    if visits.is_empty() {
+        return Ok(contacts);
+    }
+    let keys = visits.iter().map(|(key, visit)| {
+        row! {
+            contract: key.contract.as_str(),
+            night: key.night,
+            client: key.client.as_str(),
+            visit: visit.as_str(),
+        }
+    });
+    let found: Vec<(String, String, String, String, String)> =
+        sql("SELECT a.id, a.contract, a.night, a.client_ref, a.visit_ref FROM jsonb_each($1) k \
+             CROSS JOIN alert a WHERE a.contract = k.value->>'contract' \
+             AND a.night = k.value->>'night' AND a.client_ref = k.value->>'client' \
+             AND a.visit_ref = k.value->>'visit'")
+        .bind(rows(keys))
+        .fetch_all(db)
+        .await?;
+    let mut about = BTreeMap::new();
+    for (id, contract, night, client, visit) in found {
+        let night = read_night(&night)?;
+        let key = CaseKey { contract: contract.parse()?, night, client: client.parse()? };
+        about.insert(read_word::<Uuid>(&id)?, (key, visit.parse()?));
+    }
+    let rang = |act: &Act| matches!(act.deed, Deed::Contact(_));
+    for (id, acts) in of_alerts(db, &about.keys().copied().collect()).await? {
+        if let Some(visit) = about.remove(&id) {
+            contacts.entry(visit).or_default().extend(acts.into_iter().filter(rang));
+        }
+    }
+    Ok(contacts)
 }
 
 /// An event that somebody handed in: it was phoned in, or came of a message that could not be used

@@ -306,6 +306,17 @@ pub struct Found {
     pub message: AlertMessage,
 }
 
+impl Found {
+    /// The visit that it is about, if it is about one.
+    #[must_use]
+    pub fn visit(&self) -> Option<(CaseKey, VisitRef)> {
+        match &self.about {
+            About::Visit(key, visit) => Some((key.clone(), visit.clone())),
+            About::Sender(..) | About::Night(..) => None,
+        }
+    }
+}
+
 #[derive(FromRow)]
 struct FoundRow {
     contract: String,

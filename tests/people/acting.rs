@@ -87,6 +87,32 @@ async fn a_late_visit_is_looked_after(engine: Engine) {
     daemon.terminate().await;
 }
 
+on_both_engines!(who_was_told_once_need_not_be_told_again);
+
+/// A contact about a visit counts for whichever alert there is about it (R23).
+async fn who_was_told_once_need_not_be_told_again(engine: Engine) {
+    let broker = Mosquitto::start(&[]);
+    let installation = Installation::at(&broker).on(engine);
+    let daemon = installation.start().await;
+    let mut alerts = installation.alerts().await;
+    let someone = Someone::new(&installation, "coordinator", &[]);
+    // It is late in a moment.
+    installation.import("visits", VISITS, &[visit("V-1", ago(30 * 60 - 8))]);
+    let (_, raised) = alerts.until("V-1", "tolerance", "open").await;
+    let path = format!("/api/v1/alerts/{}/contact", raised["alert_id"].as_str().unwrap());
+    let rung = someone.post(&path, &json!({"spoke_to": "her daughter"})).json(200);
+    assert_eq!(rung["contact"], "met");
+    let (_, late) = alerts.until("V-1", "late", "open").await;
+    let open = someone.get("/api/v1/alerts?state=open").json(200);
+    assert_eq!(
+        (&open["alerts"][0]["kind"], &open["alerts"][0]["contact"]),
+        (&json!("late"), &json!("met"))
+    );
+    let path = format!("/api/v1/alerts/{}/resolve", late["alert_id"].as_str().unwrap());
+    assert_eq!(someone.request("POST", &path).answer().json(200)["resolution"], "coordinator");
+    daemon.terminate().await;
+}
+
 on_both_engines!(a_correction_counts_until_it_is_withdrawn);
 
 /// (R16, R21, R27)
