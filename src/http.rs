@@ -50,7 +50,7 @@ const CONNECTIONS_MAX: usize = 2_000;
 /// The longest that a request's head may take to come.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// The longest that an answer may take, the request's body included; streams and imports apart.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 /// The largest body, where nothing else is said.
 const BODY_MAX_BYTES: usize = 64 * 1024;
 /// How long to wait when the system has no more connections.
