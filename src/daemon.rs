@@ -20,6 +20,7 @@ use crate::http::stream::Changes;
 use crate::http::{self, AppState};
 use crate::message::Inbound;
 use crate::mqtt::{self, BrokerSession, Seat};
+use crate::notify::Notifier;
 use crate::slots::Slots;
 use crate::slots::keeper::{Keeper, Means, NoSlot, Request};
 use crate::slots::post::Outward;
@@ -76,6 +77,9 @@ pub struct Daemon {
     http: http::Server,
     /// Who tells those who watch what has changed.
     changes: JoinHandle<()>,
+    /// Tells people, until it is told to stop.
+    notifier: JoinHandle<()>,
+    stop_notifier: watch::Sender<bool>,
     heartbeat: JoinHandle<()>,
     /// No other daemon may have the file meanwhile.
     _lock: Option<DatabaseLock>,
@@ -119,6 +123,8 @@ impl Daemon {
             Intake::Session { .. } | Intake::Slots => Duration::ZERO,
         };
         let contracts = Arc::new(settings.contracts.clone());
+        let notifier =
+            Notifier::new(store.clone(), settings, Arc::clone(&contracts), Arc::clone(&slots))?;
         let heard = daemons::phones_heard(&mut store.read().await?).await?;
         let hearing = Hearing::starting(grace, Arc::clone(&health), clock::now(), heard);
         let changes = Changes::default();
@@ -174,6 +180,8 @@ impl Daemon {
             let (requests, of_keeper) = mpsc::channel(1);
             Kept { requests, task: tokio::spawn(keeper.keep(means, of_keeper)) }
         });
+        let (stop_notifier, notifier_stopping) = watch::channel(false);
+        let notifier = tokio::spawn(notifier.run(lock.is_some(), notifier_stopping));
         heartbeat::started();
         let heartbeat = tokio::spawn(heartbeat::beat(health, status));
         Ok(Self {
@@ -185,6 +193,8 @@ impl Daemon {
             kept,
             http,
             changes: watching,
+            notifier,
+            stop_notifier,
             heartbeat,
             _lock: lock,
             stop_http,
@@ -218,6 +228,8 @@ impl Daemon {
     pub async fn stop(self) -> anyhow::Result<()> {
         heartbeat::stopping();
         self.heartbeat.abort();
+        self.stop_notifier.send_replace(true);
+        self.notifier.await.context(DIED)?;
         let mut embedded = None;
         match self.intake {
             Intake::Embedded(broker) => {

@@ -161,20 +161,29 @@ pub(super) fn password(
     max_bytes: usize,
     notes: &mut Notes,
 ) -> Result<Option<Secret>, Noted> {
+    secret(table, "password", max_bytes, notes)
+}
+
+/// A secret that is called so, or that in the file of that name.
+pub(super) fn secret(
+    table: &Table<'_>,
+    what: &str,
+    max_bytes: usize,
+    notes: &mut Notes,
+) -> Result<Option<Secret>, Noted> {
+    let in_file = format!("{what}_file");
     let given =
-        table.read_optional("password", notes, |entry| secret(entry, entry.text()?, max_bytes));
-    let from_file = table.read_optional("password_file", notes, |entry| {
+        table.read_optional(what, notes, |entry| fits(entry, what, entry.text()?, max_bytes));
+    let from_file = table.read_optional(&in_file, notes, |entry| {
         let text = read_file(&entry.path()?).map_err(|why| entry.wrong(why))?;
         let line = text.strip_suffix('\n').unwrap_or(&text);
-        secret(entry, line.strip_suffix('\r').unwrap_or(line), max_bytes)
+        fits(entry, what, line.strip_suffix('\r').unwrap_or(line), max_bytes)
     });
-    if let (Some(password), Some(file)) =
-        (table.optional("password"), table.optional("password_file"))
-    {
+    if let (Some(given), Some(file)) = (table.optional(what), table.optional(&in_file)) {
         notes.add(file.mistake(format_args!(
-            "the password is also given by {} ({}): leave one of the two out",
-            password.name(),
-            password.origin
+            "the {what} is also given by {} ({}): leave one of the two out",
+            given.name(),
+            given.origin
         )));
         return Err(Noted);
     }
@@ -271,12 +280,12 @@ fn file<T>(
     })
 }
 
-fn secret(entry: &Entry<'_>, text: &str, max_bytes: usize) -> Result<Secret, Mistake> {
+fn fits(entry: &Entry<'_>, what: &str, text: &str, max_bytes: usize) -> Result<Secret, Mistake> {
     if text.is_empty() {
-        return Err(entry.mistake("the password is empty"));
+        return Err(entry.mistake(format_args!("the {what} is empty")));
     }
     if text.len() > max_bytes {
-        let long = format_args!("the password is longer than {max_bytes} bytes, the most there is");
+        let long = format_args!("the {what} is longer than {max_bytes} bytes, the most there is");
         return Err(entry.mistake(long));
     }
     Ok(Secret(text.to_owned()))
@@ -326,7 +335,7 @@ fn external(place: &str, tls: bool) -> Option<BrokerUrl> {
     Some(BrokerUrl::External { host, port, tls })
 }
 
-fn host_and_port(place: &str, default: u16) -> Option<(String, u16)> {
+pub(super) fn host_and_port(place: &str, default: u16) -> Option<(String, u16)> {
     let (host, port) = if let Some(bracketed) = place.strip_prefix('[') {
         let (host, rest) = bracketed.split_once(']')?;
         host.parse::<Ipv6Addr>().ok()?;

@@ -7,7 +7,7 @@ pub(super) struct Section {
 }
 
 /// The sections that a file and the environment may set.
-pub(super) const SECTIONS: [Section; 5] = [
+pub(super) const SECTIONS: [Section; 8] = [
     Section { name: "database", keys: &["url", "password", "password_file"] },
     Section {
         name: "broker",
@@ -31,7 +31,22 @@ pub(super) const SECTIONS: [Section; 5] = [
     Section { name: "http", keys: &["listen", "tokens", "behind_tls"] },
     Section { name: "log", keys: &["level", "format"] },
     Section { name: "calendar", keys: &["bank_holidays_file"] },
+    Section {
+        name: "notify",
+        keys: &["group_within_seconds", "give_up_after_hours", "most_per_minute", "ca_file"],
+    },
+    Section {
+        name: "smtp",
+        keys: &["server", "security", "username", "password", "password_file", "from"],
+    },
+    Section {
+        name: "govuk_notify",
+        keys: &["url", "key", "key_file", "sms_template", "email_template"],
+    },
 ];
+
+/// The keys whose values are never shown.
+pub(super) const SECRETS: [&str; 3] = ["password", "secret", "key"];
 
 /// The name of the list of contracts.
 pub(super) const CONTRACT: &str = "contract";
@@ -56,6 +71,24 @@ pub(super) const CONTRACT_KEYS: [&str; 18] = [
     "unit",
     "unplanned_service",
     "unplanned_service_level",
+];
+
+/// The name of the list of recipients.
+pub(super) const RECIPIENT: &str = "recipient";
+
+/// The keys of a `[[recipient]]` table.
+pub(super) const RECIPIENT_KEYS: [&str; 11] = [
+    "name",
+    "contracts",
+    "kinds",
+    "least_severity",
+    "audience",
+    "channel",
+    "address",
+    "secret",
+    "secret_file",
+    "escalate_to",
+    "escalate_after_minutes",
 ];
 
 /// The key of a contract that is a table itself.

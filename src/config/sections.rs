@@ -8,7 +8,8 @@ use super::layers::{Merged, read_file};
 use super::mistakes::Notes;
 use super::read::{Entry, Table};
 use super::{
-    BrokerKind, CalendarSettings, HttpSettings, LogFormat, LogSettings, Settings, broker, contracts,
+    BrokerKind, CalendarSettings, HttpSettings, LogFormat, LogSettings, Settings, broker,
+    contracts, notify,
 };
 use crate::store::Database;
 use crate::wire::bank_holidays;
@@ -48,7 +49,8 @@ pub(super) fn read(merged: &Merged, has_file: bool, notes: &mut Notes) -> Option
     let holidays = calendar.as_ref().map(|calendar| calendar.bank_holidays.clone());
     let holidays = holidays.unwrap_or_default();
     let standard = contracts::standard(merged, &holidays, notes);
-    let contracts = contracts::read(merged, &holidays, notes);
+    let mut contracts = contracts::read(merged, &holidays, notes);
+    let notify = notify::read(merged, contracts.as_mut(), notes);
     Some(Settings {
         database: database?,
         broker: broker?,
@@ -59,6 +61,7 @@ pub(super) fn read(merged: &Merged, has_file: bool, notes: &mut Notes) -> Option
         },
         log: log?,
         calendar: calendar?,
+        notify: notify?,
         contracts: contracts?,
         standard: standard?,
     })

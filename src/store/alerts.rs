@@ -25,6 +25,9 @@ pub struct StoredAlert {
     pub message: AlertMessage,
 }
 
+/// What an alert about a recipient has for the kind of a sender.
+const RECIPIENT: &str = "recipient";
+
 #[derive(FromRow, Deserialize)]
 struct AlertRow {
     id: String,
@@ -104,6 +107,8 @@ pub enum About {
     Sender(SenderKey, Night),
     /// A contract's night.
     Night(ContractId, Night),
+    /// A recipient of notifications, by its name.
+    Recipient(ContractId, String, Night),
 }
 
 /// An alert as it is to be saved.
@@ -136,6 +141,9 @@ pub async fn save(db: &mut Db, alerts: &[ToSave<'_>]) -> Result<(), StoreError> 
                 (contract, *night, None, None, Some(senders::words(sender)))
             }
             About::Night(contract, night) => (contract, *night, None, None, None),
+            About::Recipient(contract, name, night) => {
+                (contract, *night, None, None, Some((RECIPIENT, name.as_str())))
+            }
         };
         row! {
             id: message.alert_id.to_string(),
@@ -222,6 +230,22 @@ pub async fn of_sender(db: &mut Db, key: &SenderKey) -> Result<Vec<Said>, StoreE
     .await
 }
 
+/// The open alerts which say that a recipient could not be told.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_recipient(db: &mut Db, name: &str) -> Result<Vec<Said>, StoreError> {
+    said(
+        db,
+        sql("SELECT night, told, message FROM alert WHERE kind = $1 AND sender_kind = $2 \
+             AND sender_ref = $3 AND resolved_at IS NULL")
+        .bind(AlertKind::NotificationFailed.as_str())
+        .bind(RECIPIENT)
+        .bind(name),
+    )
+    .await
+}
+
 /// The open alerts of a kind of a contract.
 ///
 /// # Errors
@@ -304,6 +328,9 @@ impl FoundRow {
             (Some(client), Some(visit), ..) => {
                 About::Visit(CaseKey { contract, night, client: client.parse()? }, visit.parse()?)
             }
+            (_, _, Some(kind), Some(name)) if kind == RECIPIENT => {
+                About::Recipient(contract, name, night)
+            }
             (_, _, Some(kind), Some(sender)) => {
                 About::Sender((contract, senders::sender(&kind, &sender)?), night)
             }
@@ -385,8 +412,7 @@ pub async fn with_contact(
     .bind(night_text(to))
     .fetch_all(db)
     .await?;
-    let mut found: Vec<Found> =
-        found.into_iter().map(FoundRow::read).collect::<Result<_, _>>()?;
+    let mut found: Vec<Found> = found.into_iter().map(FoundRow::read).collect::<Result<_, _>>()?;
     found.retain(|found| found.message.contact_due_at.is_some());
     Ok(found)
 }
