@@ -224,34 +224,7 @@ impl Office {
 
     async fn try_correct(&self, correction: &Correction) -> Result<(), ActError> {
         let mut tx = self.begin().await?;
-        let now = correction.at;
-        let contract = &correction.contract;
-        let keys = match &correction.what {
-            CorrectionKind::Place { event_id, visit_ref } => {
-                // It may name an event that is in another daemon's hand.
-                Whole::Plan.take(&mut tx).await?;
-                let ids = BTreeSet::from([(contract.clone(), *event_id)]);
-                let recorded = evidence::of_ids(&mut tx, &ids).await?;
-                if recorded.is_empty() {
-                    return Err(ActError::NotFound("event"));
-                }
-                case_of(&mut tx, contract, visit_ref).await?.ok_or(ActError::NotFound("visit"))?;
-                corrections::add(&mut tx, correction).await?;
-                place_anew(&mut tx, &self.contracts, recorded, now).await?.into_keys().collect()
-            }
-            _ => {
-                let visit = correction.about().ok_or(ActError::NotFound("visit"))?;
-                let key = case_of(&mut tx, contract, visit).await?;
-                corrections::add(&mut tx, correction).await?;
-                BTreeSet::from([key.ok_or(ActError::NotFound("visit"))?])
-            }
-        };
-        let mut caseload = caseload::load(&mut tx, &self.contracts, &keys).await?;
-        let seen = caseload::seen(&mut tx, &caseload, &[], now).await?;
-        for case in caseload.values_mut() {
-            case.decided(now, &seen);
-        }
-        caseload::save(&mut tx, &caseload, now).await?;
+        decide(&mut tx, &self.contracts, correction).await?;
         self.commit(tx).await?;
         Ok(())
     }
@@ -316,6 +289,47 @@ impl Office {
         let handed = HandedIn { rejected: Some(rejected), ..handed };
         self.hand_in(found.topic, found.payload, &handed).await
     }
+}
+
+/// Records a decision, and draws what follows from it at once.
+///
+/// # Errors
+/// When there is no such visit or event, or the database fails.
+pub async fn decide(
+    db: &mut Db,
+    contracts: &Contracts,
+    correction: &Correction,
+) -> Result<(), ActError> {
+    let now = correction.at;
+        let contract = &correction.contract;
+        let keys = match &correction.what {
+            CorrectionKind::Place { event_id, visit_ref } => {
+                // It may name an event that is in another daemon's hand.
+                Whole::Plan.take(db).await?;
+                let ids = BTreeSet::from([(contract.clone(), *event_id)]);
+                let recorded = evidence::of_ids(db, &ids).await?;
+                if recorded.is_empty() {
+                    return Err(ActError::NotFound("event"));
+                }
+                case_of(db, contract, visit_ref).await?.ok_or(ActError::NotFound("visit"))?;
+                corrections::add(db, correction).await?;
+                place_anew(db, contracts, recorded, now).await?.into_keys().collect()
+            }
+            _ => {
+                Whole::Plan.share(db).await?;
+                let visit = correction.about().ok_or(ActError::NotFound("visit"))?;
+                let key = case_of(db, contract, visit).await?;
+                corrections::add(db, correction).await?;
+                BTreeSet::from([key.ok_or(ActError::NotFound("visit"))?])
+            }
+        };
+        let mut caseload = caseload::load(db, contracts, &keys).await?;
+        let seen = caseload::seen(db, &caseload, &[], now).await?;
+        for case in caseload.values_mut() {
+            case.decided(now, &seen);
+        }
+        caseload::save(db, &caseload, now).await?;
+        Ok(())
 }
 
 /// Nobody else changes the alerts about it until the transaction ends.

@@ -8,6 +8,7 @@ pub mod api;
 pub mod auth;
 pub mod doors;
 pub mod forms;
+pub mod openapi;
 pub mod problem;
 pub mod stream;
 
@@ -31,7 +32,7 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use self::auth::{Peer, Throttle};
-use self::doors::Doors;
+use self::doors::{Door, Doors};
 use self::problem::Problem;
 use self::stream::Changes;
 use crate::acts::Office;
@@ -222,14 +223,25 @@ async fn answer(
     }
 }
 
+fn doors(doors: Doors) -> Doors {
+    forms::doors(api::doors(doors))
+}
+
+/// Every route that is guarded, and what it lets do.
+#[must_use]
+pub fn guarded() -> Vec<Door> {
+    api::imports::doors(doors(Doors::unbuilt())).list().to_vec()
+}
+
 fn routes(app: AppState) -> Router {
-    let doors = forms::doors(api::doors(Doors::new(app.clone())));
+    let doors = doors(Doors::new(app.clone()));
     doors
         .into_router()
         .route("/sign-in", axum::routing::post(forms::sign_in))
         .route("/sign-out", axum::routing::post(forms::sign_out))
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
         .merge(api::imports::routes(&app))
+        .route("/api/v1/openapi.json", get(async || Json(openapi::document())))
         .route("/healthz", get(async || Json(json!({"status": "alive"}))))
         .route("/readyz", get(ready))
         .fallback(async || Problem::not_found("path"))

@@ -15,7 +15,8 @@ use crate::domain::correction::Correction;
 use crate::domain::event::EventKind;
 use crate::domain::instant::Instant;
 use crate::domain::policy::Contract;
-use crate::domain::refs::{ClientRef, ContractId, EventId, VisitRef};
+use crate::domain::plan_check::{Remark, remarks};
+use crate::domain::refs::{CarerRef, ClientRef, ContractId, EventId, VisitRef};
 use crate::domain::register::Registers;
 use crate::domain::schedule3::{Counted, RowKey};
 use crate::domain::visit::Visit;
@@ -25,6 +26,7 @@ use crate::store::corrections::Placements;
 use crate::store::evidence::{Raw, Recorded};
 use crate::store::notifications::Notice;
 use crate::store::plan::Version;
+use crate::store::registers::Names;
 use crate::store::{
     Db, StoreError, acts, alerts, corrections, evidence, notifications, plan, registers,
 };
@@ -67,6 +69,8 @@ pub struct NightView {
     pub unplaced: Vec<Recorded>,
     /// The registers, by date.
     pub registers: Registers,
+    /// What people are called.
+    pub names: Names,
 }
 
 /// Reads a night as it is at `now`.
@@ -94,6 +98,7 @@ pub async fn night(
         alerts: with_acts(db, found, now).await?,
         unplaced: evidence::unplaced(db, &contract.id, night).await?,
         registers: registers::load_all(db, &contract.id).await?,
+        names: registers::names(db, &contract.id, night).await?,
     })
 }
 
@@ -150,6 +155,8 @@ pub struct StoryView {
     pub row: RowKey,
     /// The registers, by date.
     pub registers: Registers,
+    /// What people are called.
+    pub names: Names,
 }
 
 /// Reads a visit's story, by any of its names. `None`: there is no such visit.
@@ -187,6 +194,7 @@ pub async fn story(
     let alerts = with_acts(db, of_night, now).await?;
     let row = row_of(contract, &visit);
     let registers = registers::load_all(db, &contract.id).await?;
+    let names = registers::names(db, &contract.id, visit.night).await?;
     Ok(Some(StoryView {
         contract: Arc::clone(contract),
         now,
@@ -198,6 +206,7 @@ pub async fn story(
         notifications,
         row,
         registers,
+        names,
     }))
 }
 
@@ -243,6 +252,30 @@ async fn events(
         }
     };
     Ok(recorded.into_iter().map(view).collect())
+}
+
+/// What is remarkable about the plan of a night, as it is in force.
+///
+/// # Errors
+/// When the database fails.
+pub async fn plan_remarks(
+    db: &mut Db,
+    contract: &Contract,
+    night: Night,
+) -> Result<Vec<Remark>, StoreError> {
+    let history = plan::of_nights(db, &contract.id, night, night).await?;
+    let in_force = history.values().filter_map(|versions| plan::in_force(versions));
+    let rows: Vec<_> = in_force.filter(|(of, _)| *of == night).map(|(_, row)| row.visit).collect();
+    let pairs = rows.iter().flat_map(|visit| {
+        visit.carers.iter().map(|carer| (visit.client_ref.clone(), carer.clone()))
+    });
+    let begin = contract.policy(night).service_hours.begin(contract.zone, night);
+    let met = evidence::met(db, &contract.id, &pairs.collect(), begin).await?;
+    let plan: Vec<_> = rows.iter().map(AsRef::as_ref).collect();
+    let has_met = |client: &ClientRef, carer: &CarerRef| {
+        met.contains(&(client.clone(), carer.clone()))
+    };
+    Ok(remarks(contract, night, &plan, has_met))
 }
 
 /// How the contact clock of each visit stood that was not staffed in time, on these dates (R23). Of

@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{Days, NaiveDate, TimeDelta};
+use nightrun::acts::{self, ActError};
 use nightrun::apply::{self, VISITS};
 use nightrun::book;
 use nightrun::cli;
@@ -23,6 +24,7 @@ use nightrun::config::Contracts;
 use nightrun::domain::alert::AlertKind;
 use nightrun::domain::calendar::{DatedBy, local_date};
 use nightrun::domain::casebook::Casebook;
+use nightrun::domain::correction::{Correction, CorrectionKind, Outcome};
 use nightrun::domain::event::{Event, EventKind, Sender};
 use nightrun::domain::instant::{Instant, minutes};
 use nightrun::domain::plan::{ClientRow, DeviceRow, LatLon, PlannedVisit, Suspension, TagRow};
@@ -35,7 +37,7 @@ use nightrun::import::Import;
 use nightrun::ingest;
 use nightrun::ledger;
 use nightrun::message::{Ack, Came, Message};
-use nightrun::replay::play;
+use nightrun::replay::{Evidence, play};
 use nightrun::report;
 use nightrun::returns;
 use nightrun::sight::Sights;
@@ -66,6 +68,50 @@ enum Step {
     Import(File),
     /// It looks for what is due.
     Look,
+    /// A coordinator decides something.
+    Decide(Decision),
+}
+
+/// What a coordinator decides: about a visit, or where an event belongs.
+#[derive(Debug, Clone)]
+struct Decision {
+    visit_ref: VisitRef,
+    place: Option<EventId>,
+    outcome: Option<Outcome>,
+}
+
+fn decision() -> impl Strategy<Value = Decision> {
+    let name = prop_oneof![
+        3 => (0..3_usize).prop_map(|number| format!("V-{number}").parse().unwrap()),
+        1 => (1..13_u128).prop_map(|id| VisitRef::unplanned(EventId(uuid::Uuid::from_u128(id)))),
+    ];
+    let event = (1..13_u128).prop_map(|id| EventId(uuid::Uuid::from_u128(id)));
+    // Where two name each other's visits, neither says where it is.
+    (name, weighted(0.5, event), of(select(Outcome::ALL))).prop_map(|(visit_ref, place, outcome)| {
+        let circular = |event: &EventId| visit_ref.unplanned_event() >= Some(*event);
+        let place = place.filter(|event| !circular(event));
+        Decision { visit_ref, place, outcome }
+    })
+}
+
+impl Decision {
+    fn correction(&self, contract: &Contract, at: Instant) -> Correction {
+        let visit_ref = self.visit_ref.clone();
+        let what = match (self.place, self.outcome) {
+            (Some(event_id), _) => CorrectionKind::Place { event_id, visit_ref },
+            (None, Some(outcome)) => CorrectionKind::Outcome { visit_ref, outcome },
+            (None, None) => CorrectionKind::Withdraw { visit_ref },
+        };
+        Correction {
+            at,
+            by: "a coordinator".to_owned(),
+            contract: contract.id.clone(),
+            reason: Some("seen".to_owned()),
+            comment: None,
+            return_comment: Some("looked into".to_owned()),
+            what,
+        }
+    }
 }
 
 /// Evidence, plan and registers as they are in the end, and how they came.
@@ -194,11 +240,16 @@ fn story() -> impl Strategy<Value = Story> {
     let earlier = vec((any::<Index>(), 0..2_u8, (-4..4_i64).prop_map(|half| 30 * half)), 0..3);
     let again = vec((any::<Index>(), 0..40_i64), 0..4);
     let order = (vec(1..5_usize, 1..16), vec(any::<Index>(), 12), vec(any::<bool>(), 32));
-    (night(Places::Any), of_events, of_plan, vec(row(), 0..14), earlier, again, order).prop_map(
-        |(night, of_events, of_plan, rows, earlier, again, order)| {
-            tell(night, of_events, &of_plan, &rows, &earlier, &again, order)
-        },
-    )
+    let decided = vec((any::<Index>(), decision()), 0..5);
+    let told = (night(Places::Any), of_events, of_plan, vec(row(), 0..14), earlier, again, order);
+    (told, decided).prop_map(|((night, of_events, of_plan, rows, earlier, again, order), decided)| {
+        let mut story = tell(night, of_events, &of_plan, &rows, &earlier, &again, order);
+        for (place, decision) in decided {
+            let place = place.index(story.steps.len() + 1);
+            story.steps.insert(place, Step::Decide(decision));
+        }
+        story
+    })
 }
 
 fn tell(
@@ -400,6 +451,19 @@ impl Daemon {
         self.now = batch.last().map_or(self.now, |(at, _)| *at);
     }
 
+    /// Whether it is about anything that there is.
+    async fn decide(&self, correction: &Correction) -> bool {
+        let mut tx = self.store.write().await.unwrap();
+        match acts::decide(&mut tx, &self.contracts, correction).await {
+            Ok(()) => {
+                tx.commit().await.unwrap();
+                true
+            }
+            Err(ActError::NotFound(_)) => false,
+            Err(failed) => panic!("{failed}"),
+        }
+    }
+
     async fn import(&self, file: &File) {
         let kind = if let File::Register(kind, _) = file { kind } else { VISITS };
         let mut import =
@@ -502,11 +566,18 @@ fn registers(rows: &[RegisterRow]) -> Registers {
 
 async fn check(engine: Engine, story: &Story) -> Result<(), TestCaseError> {
     let mut daemon = Daemon::start(engine, &story.contract, story.began).await;
+    let mut decided = Vec::new();
     for step in &story.steps {
         match step {
             Step::Batch(batch) => daemon.take(batch, &story.events).await,
             Step::Import(file) => daemon.import(file).await,
             Step::Look => daemon.look().await?,
+            Step::Decide(decision) => {
+                let correction = decision.correction(&story.contract, daemon.now);
+                if daemon.decide(&correction).await {
+                    decided.push((daemon.now, Evidence::Correction(Box::new(correction))));
+                }
+            }
         }
         daemon.open().await?;
         daemon.agrees(&story.contract).await?;
@@ -521,7 +592,9 @@ async fn check(engine: Engine, story: &Story) -> Result<(), TestCaseError> {
     for row in &story.plan {
         book.add_visit(row.clone());
     }
-    let lines = play(&mut book, story.events.iter().map(message).collect(), daemon.now);
+    // What is decided at the instant of a receipt is decided after it.
+    let evidence = story.events.iter().map(message).chain(decided).collect();
+    let lines = play(&mut book, evidence, daemon.now);
     let (first, last) = (story.first - Days::new(4), story.first + Days::new(6));
     let visits = cli::report::visits(&daemon.store, &story.contract, first, last).await.unwrap();
     let (log, rows) = reports(&story.contract, &visits);

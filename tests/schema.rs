@@ -13,6 +13,7 @@ use nightrun::domain::event::Reason;
 use nightrun::domain::instant::{Instant, parse_instant};
 use nightrun::domain::refs::{EventId, is_reference};
 use nightrun::wire::alert::AlertMessage;
+use nightrun::http::openapi;
 use nightrun::wire::asyncapi;
 use nightrun::wire::event_payload::{EventPayload, EventType, Method, PositionPayload};
 use nightrun::wire::payload::{Decoded, decode};
@@ -104,7 +105,10 @@ fn fits(schema: &Value, value: &Value) -> bool {
 
 #[test]
 fn the_files_are_what_the_code_makes() {
-    let mut files: Vec<(String, Value)> = vec![("asyncapi.json".to_owned(), asyncapi::document())];
+    let mut files: Vec<(String, Value)> = vec![
+        ("asyncapi.json".to_owned(), asyncapi::document()),
+        ("openapi.json".to_owned(), openapi::document()),
+    ];
     for (name, schema) in schema::all() {
         files.push((format!("schema/{name}.json"), schema));
     }

@@ -112,6 +112,11 @@ impl Registers {
         self.tags.get(tag)?.on(date)
     }
 
+    /// All suspensions, in no order.
+    pub fn all_suspensions(&self) -> impl Iterator<Item = &Suspension> {
+        self.suspensions.values().flatten()
+    }
+
     /// The client's suspensions, by their beginning.
     #[must_use]
     pub fn suspensions(&self, client: &ClientRef) -> &[Suspension] {

@@ -1,6 +1,7 @@
 //! The API for programs, version 1: JSON, with RFC 9457 problem details.
 
 pub mod alerts;
+pub mod clients;
 pub mod events;
 pub mod imports;
 pub mod nights;
@@ -27,6 +28,9 @@ pub fn doors(doors: Doors) -> Doors {
     let doors = doors
         .get("/api/v1/contracts/{contract}/nights/{night}", Deed::See, nights::night)
         .get("/api/v1/contracts/{contract}/visits/{visit}", Deed::See, nights::visit)
+        .get("/api/v1/contracts/{contract}/nights/{night}/plan", Deed::Act, nights::plan)
+        .get("/api/v1/contracts/{contract}/suspensions", Deed::Act, clients::suspensions)
+        .post("/api/v1/contracts/{contract}/clients/{client}/suspension", Deed::Act, clients::suspend)
         .get("/api/v1/alerts", Deed::See, alerts::list)
         .post("/api/v1/alerts/{alert}/acknowledge", Deed::Act, alerts::acknowledge)
         .post("/api/v1/alerts/{alert}/contact", Deed::Act, alerts::contact)

@@ -1,7 +1,6 @@
 //! Routes, each with what it lets do: there is none that nobody has thought about.
 
 use axum::Router;
-use axum::extract::Request;
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware;
@@ -24,7 +23,8 @@ pub struct Door {
 
 /// Routes that are guarded.
 pub struct Doors {
-    app: AppState,
+    /// `None`: they are only listed.
+    app: Option<AppState>,
     router: Router<AppState>,
     list: Vec<Door>,
 }
@@ -33,7 +33,13 @@ impl Doors {
     /// None yet.
     #[must_use]
     pub fn new(app: AppState) -> Self {
-        Self { app, router: Router::new(), list: Vec::new() }
+        Self { app: Some(app), ..Self::unbuilt() }
+    }
+
+    /// None yet, and none to be built: to list them.
+    #[must_use]
+    pub fn unbuilt() -> Self {
+        Self { app: None, router: Router::new(), list: Vec::new() }
     }
 
     /// One more that gives something.
@@ -66,9 +72,10 @@ impl Doors {
         deed: Deed,
         handler: impl Handler<T, AppState>,
     ) -> Self {
-        let state = (self.app.clone(), deed);
-        let guarded = on(filter, handler).route_layer(middleware::from_fn_with_state(state, guard));
-        self.router = self.router.route(path, guarded);
+        if let Some(app) = &self.app {
+            let guard = middleware::from_fn_with_state((app.clone(), deed), guard);
+            self.router = self.router.route(path, on(filter, handler).route_layer(guard));
+        }
         self.list.push(Door { method, path, deed });
         self
     }
@@ -83,11 +90,4 @@ impl Doors {
     pub fn into_router(self) -> Router<AppState> {
         self.router
     }
-}
-
-/// The path of a request, for the log: as its route has it, so that it names nobody.
-#[must_use]
-pub fn route_of(request: &Request) -> String {
-    let matched = request.extensions().get::<axum::extract::MatchedPath>();
-    matched.map_or_else(|| "?".to_owned(), |path| path.as_str().to_owned())
 }

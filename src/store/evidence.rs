@@ -491,6 +491,32 @@ pub async fn seen(
         .collect()
 }
 
+/// Which of these clients have had an event by which of these carers before that instant.
+///
+/// # Errors
+/// When the database fails.
+pub async fn met(
+    db: &mut Db,
+    contract: &ContractId,
+    pairs: &BTreeSet<(ClientRef, CarerRef)>,
+    before: Instant,
+) -> Result<BTreeSet<(ClientRef, CarerRef)>, StoreError> {
+    let keys = pairs
+        .iter()
+        .map(|(client, carer)| row! { client: client.as_str(), carer: carer.as_str() });
+    let found: Vec<(String, String)> =
+        sql("SELECT k.value->>'client', k.value->>'carer' FROM jsonb_each($2) k \
+             WHERE EXISTS (SELECT 1 FROM event e WHERE e.contract = $1 \
+             AND e.carer_ref = k.value->>'carer' AND e.effective_at < $3 \
+             AND e.client_ref = k.value->>'client')")
+        .bind(contract.as_str())
+        .bind(rows(keys))
+        .bind(before.timestamp_micros())
+        .fetch_all(db)
+        .await?;
+    found.into_iter().map(|(client, carer)| Ok((client.parse()?, carer.parse()?))).collect()
+}
+
 /// The client nights in which each carer was before that instant: at that client's, or anywhere.
 ///
 /// # Errors

@@ -10,11 +10,11 @@ use sqlx::FromRow;
 
 use super::cases::{CaseKey, read_keys};
 use super::sql::sql;
-use super::{Db, StoreError, at, rows};
+use super::{Db, StoreError, at, night_text, rows};
 use crate::domain::calendar::Night;
 use crate::domain::grid;
 use crate::domain::plan::{CarerRow, ClientRow, DeviceRow, LatLon, Suspension, TagRow};
-use crate::domain::refs::ContractId;
+use crate::domain::refs::{CarerRef, ClientRef, ContractId};
 use crate::domain::register::Registers;
 use crate::domain::words::words;
 
@@ -199,6 +199,65 @@ pub async fn load_all(db: &mut Db, contract: &ContractId) -> Result<Registers, S
         put(&mut registers, contract.clone(), &row)?;
     }
     Ok(registers)
+}
+
+/// What people are called, and how clients are rung: for coordinators' eyes only.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    clients: HashMap<String, (Option<String>, Option<String>)>,
+    carers: HashMap<String, String>,
+}
+
+impl Names {
+    /// What the client is called.
+    #[must_use]
+    pub fn client(&self, client: &ClientRef) -> Option<&str> {
+        self.clients.get(client.as_str())?.0.as_deref()
+    }
+
+    /// The client's telephone number.
+    #[must_use]
+    pub fn phone(&self, client: &ClientRef) -> Option<&str> {
+        self.clients.get(client.as_str())?.1.as_deref()
+    }
+
+    /// What the carer is called.
+    #[must_use]
+    pub fn carer(&self, carer: &CarerRef) -> Option<&str> {
+        self.carers.get(carer.as_str()).map(String::as_str)
+    }
+}
+
+/// What the clients and carers of a contract are called on that date.
+///
+/// # Errors
+/// When the database fails.
+pub async fn names(
+    db: &mut Db,
+    contract: &ContractId,
+    date: NaiveDate,
+) -> Result<Names, StoreError> {
+    let found: Vec<(String, String, String)> = sql(
+        "SELECT r.kind, r.ref, r.content FROM register_row r JOIN import i ON i.id = r.import_id \
+         WHERE r.contract = $1 AND r.kind IN ('client', 'carer') AND i.seq IS NOT NULL \
+         AND r.held_from <= $2 ORDER BY r.held_from, i.seq, r.id",
+    )
+    .bind(contract.as_str())
+    .bind(night_text(date))
+    .fetch_all(db)
+    .await?;
+    let mut names = Names::default();
+    for (kind, reference, content) in found {
+        let content: Value = serde_json::from_str(&content)
+            .map_err(|_| StoreError::Foreign(format!("a row of the {kind} register")))?;
+        let text = |key: &str| content[key].as_str().map(str::to_owned);
+        if kind == RegisterKind::Client.as_str() {
+            names.clients.insert(reference, (text("display_name"), text("phone")));
+        } else if let Some(name) = text("display_name") {
+            names.carers.insert(reference, name);
+        }
+    }
+    Ok(names)
 }
 
 fn put(registers: &mut Registers, contract: ContractId, row: &StoredRow) -> Result<(), StoreError> {

@@ -246,6 +246,16 @@ impl Installation {
         }
     }
 
+    /// Waits until the daemon has drawn the consequences of all imports.
+    pub async fn until_applied(&self) {
+        let left = "SELECT count(*) FROM import WHERE seq IS NOT NULL AND applied_at IS NULL";
+        let give_up_at = Tick::now() + PATIENCE;
+        while self.number(left).await > 0 {
+            assert!(Tick::now() < give_up_at, "an import is not applied");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Changes the database behind the daemon's back.
     pub async fn execute(&self, statements: &str) {
         self.database.try_execute(statements).await.expect(statements);

@@ -5,6 +5,7 @@ pub mod certificates;
 pub mod daemon;
 pub mod disk;
 pub mod engine;
+pub mod http;
 pub mod people;
 pub mod postgres;
 pub mod proxy;

@@ -25,7 +25,7 @@ fn the_defaults_explained() {
 Database    the SQLite file nightrun.db
 Broker      embedded, on mqtt://127.0.0.1:1883, where the daemon is nightrun
             without users and without TLS: whoever is on this machine can speak to it
-HTTP        /healthz and /readyz on 127.0.0.1:8080
+HTTP        night board and API on 127.0.0.1:8080, for everybody on this machine, without a token
 Log         info and graver, as text
 Holidays    the bank holidays of England and Wales that are built in
 Told        nobody but who listens to alerts over MQTT
@@ -91,7 +91,7 @@ fn everything_set_explained() {
 Database    the SQLite file nightrun.db
 Broker      mqtt://[2001:db8::1]:1883, where the daemon is nightrun, as user me, with a password
             without TLS: whoever is on the way between can read and change everything
-HTTP        /healthz and /readyz on 127.0.0.1:8080
+HTTP        night board and API on 127.0.0.1:8080, for those who have a token
 Log         warn and graver, as JSON, one object on each line
 Holidays    the bank holidays of England and Wales that are built in;
             for the years that it holds, those of {list}

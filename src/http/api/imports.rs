@@ -13,7 +13,7 @@ use tokio_stream::StreamExt as _;
 
 use super::super::AppState;
 use super::super::auth::Visitor;
-use super::super::doors::{Door, Doors};
+use super::super::doors::Doors;
 use super::super::problem::Problem;
 use super::Named;
 use crate::clock;
@@ -32,13 +32,9 @@ pub fn routes(app: &AppState) -> Router<AppState> {
     doors(Doors::new(app.clone())).into_router().layer(DefaultBodyLimit::disable())
 }
 
-/// What is guarded there.
+/// Adds its routes.
 #[must_use]
-pub fn list(app: &AppState) -> Vec<Door> {
-    doors(Doors::new(app.clone())).list().to_vec()
-}
-
-fn doors(doors: Doors) -> Doors {
+pub fn doors(doors: Doors) -> Doors {
     doors.post("/api/v1/import/{kind}", Deed::Import, import)
 }
 

@@ -10,6 +10,7 @@ use super::super::auth::Visitor;
 use super::super::problem::Problem;
 use super::{About, Named, note, read_night};
 use crate::clock;
+use crate::domain::plan_check::Remark;
 use crate::domain::refs::{ContractId, VisitRef};
 use crate::store::notifications::Notice;
 use crate::view::{self, AlertView, EventView, StoryView};
@@ -68,6 +69,24 @@ pub async fn night(
             .collect(),
         unplaced: unplaced.map(|recorded| records::event(&recorded.event, only)).collect(),
     }))
+}
+
+/// What is remarkable about the plan of a night: what cannot be worked, and what clients should be told.
+///
+/// # Errors
+/// When the contract or the night is unknown, or the database fails.
+pub async fn plan(
+    State(app): State<AppState>,
+    visitor: Visitor,
+    Named((contract, night)): Named<(String, String)>,
+) -> Result<Json<Vec<String>>, Problem> {
+    let contract: ContractId = contract.parse().map_err(|_| Problem::not_found("contract"))?;
+    let night: NaiveDate =
+        night.parse().map_err(|_| Problem::not_found("night: write YYYY-MM-DD"))?;
+    note(&app, &visitor, "GET plan", &contract, About::Night(night)).await?;
+    let contract = app.contracts.get(&contract).ok_or_else(|| Problem::not_found("contract"))?;
+    let remarks = view::plan_remarks(&mut app.store.read().await?, contract, night).await?;
+    Ok(Json(remarks.iter().map(Remark::text).collect()))
 }
 
 /// A visit's whole story.
