@@ -77,9 +77,8 @@ pub struct Daemon {
     http: http::Server,
     /// Who tells those who watch what has changed.
     changes: JoinHandle<()>,
-    /// Tells people, until it is told to stop.
-    notifier: JoinHandle<()>,
-    stop_notifier: watch::Sender<bool>,
+    /// Who tells people.
+    notifier: Notifier,
     heartbeat: JoinHandle<()>,
     /// No other daemon may have the file meanwhile.
     _lock: Option<DatabaseLock>,
@@ -123,8 +122,7 @@ impl Daemon {
             Intake::Session { .. } | Intake::Slots => Duration::ZERO,
         };
         let contracts = Arc::new(settings.contracts.clone());
-        let notifier =
-            Notifier::new(store.clone(), settings, Arc::clone(&contracts), Arc::clone(&slots))?;
+        let of_notifier = (store.clone(), Arc::clone(&contracts), Arc::clone(&slots));
         let heard = daemons::phones_heard(&mut store.read().await?).await?;
         let hearing = Hearing::starting(grace, Arc::clone(&health), clock::now(), heard);
         let changes = Changes::default();
@@ -180,8 +178,7 @@ impl Daemon {
             let (requests, of_keeper) = mpsc::channel(1);
             Kept { requests, task: tokio::spawn(keeper.keep(means, of_keeper)) }
         });
-        let (stop_notifier, notifier_stopping) = watch::channel(false);
-        let notifier = tokio::spawn(notifier.run(lock.is_some(), notifier_stopping));
+        let notifier = Notifier::start(settings, of_notifier, lock.is_some())?;
         heartbeat::started();
         let heartbeat = tokio::spawn(heartbeat::beat(health, status));
         Ok(Self {
@@ -194,7 +191,6 @@ impl Daemon {
             http,
             changes: watching,
             notifier,
-            stop_notifier,
             heartbeat,
             _lock: lock,
             stop_http,
@@ -228,8 +224,7 @@ impl Daemon {
     pub async fn stop(self) -> anyhow::Result<()> {
         heartbeat::stopping();
         self.heartbeat.abort();
-        self.stop_notifier.send_replace(true);
-        self.notifier.await.context(DIED)?;
+        self.notifier.stop().await.context(DIED)?;
         let mut embedded = None;
         match self.intake {
             Intake::Embedded(broker) => {

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use tokio::sync::{Mutex, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
@@ -52,8 +52,11 @@ const STOP_WITHIN: Duration = Duration::from_secs(3);
 /// How often what came of a try is noted, if the database fails. It is sent again then.
 const NOTE_TRIES_MAX: u32 = 5;
 
-/// Tells people.
-pub struct Notifier(Arc<Desk>);
+/// Who tells people, until it is stopped.
+pub struct Notifier {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
 
 /// What it works with.
 struct Desk {
@@ -92,15 +95,14 @@ enum Work {
 }
 
 impl Notifier {
-    /// For these settings.
+    /// Begins to tell people. `alone`: no other daemon has this database.
     ///
     /// # Errors
     /// When the server for e-mails cannot be set up.
-    pub fn new(
-        store: Store,
+    pub fn start(
         settings: &Settings,
-        contracts: Arc<Contracts>,
-        slots: Arc<Slots>,
+        (store, contracts, slots): (Store, Arc<Contracts>, Arc<Slots>),
+        alone: bool,
     ) -> anyhow::Result<Self> {
         let settings = settings.notify.clone();
         let http = post::Client::new(settings.tls.clone());
@@ -108,23 +110,34 @@ impl Notifier {
         let smtp =
             settings.smtp.as_ref().map(|smtp| smtp::Server::new(smtp, ca_file)).transpose()?;
         let turn = Mutex::new(());
-        Ok(Self(Arc::new(Desk { store, contracts, settings, slots, http, smtp, turn })))
+        let desk = Arc::new(Desk { store, contracts, settings, slots, http, smtp, turn });
+        let (stop, stopping) = watch::channel(false);
+        Ok(Self { stop, task: tokio::spawn(desk.run(alone, stopping)) })
     }
 
-    /// Tells people until `shutdown` is true. `alone`: no other daemon has this database.
-    pub async fn run(self, alone: bool, mut shutdown: watch::Receiver<bool>) {
-        let desk = self.0;
+    /// Takes nothing more in hand, and waits a moment for what is being sent.
+    ///
+    /// # Errors
+    /// When the task has died, which is a bug.
+    pub async fn stop(self) -> Result<(), JoinError> {
+        self.stop.send_replace(true);
+        self.task.await
+    }
+}
+
+impl Desk {
+    async fn run(self: Arc<Self>, alone: bool, mut shutdown: watch::Receiver<bool>) {
         let mut begun = !alone;
         let mut tasks = JoinSet::new();
         let mut in_hand: HashSet<String> = HashSet::new();
         while !*shutdown.borrow() {
-            let looked = if begun { desk.due().await } else { desk.begin().await };
+            let looked = if begun { self.due().await } else { self.begin().await };
             match looked {
                 Ok(due) => {
                     begun = true;
                     for name in due {
                         if in_hand.len() < AT_ONCE_MAX && in_hand.insert(name.clone()) {
-                            let desk = Arc::clone(&desk);
+                            let desk = Arc::clone(&self);
                             tasks.spawn(async move {
                                 desk.serve(&name).await;
                                 name
@@ -151,9 +164,7 @@ impl Notifier {
             info!("what was being sent to recipients is sent again after the next start");
         }
     }
-}
 
-impl Desk {
     /// After the start of a daemon that is alone.
     async fn begin(&self) -> Result<Vec<String>, StoreError> {
         let mut tx = self.write().await?;

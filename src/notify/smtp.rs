@@ -78,14 +78,16 @@ impl Server {
 
 fn of_error(failed: &lettre::transport::smtp::Error) -> Outcome {
     let Some(code) = failed.status() else {
-        // It may have been taken before the connection broke.
-        return Outcome::lost(if failed.is_timeout() {
-            "the mail server does not answer in time"
-        } else if failed.is_tls() {
-            "the mail server and the daemon do not agree about TLS"
+        // Of this kind the library tells by its words only.
+        let no_connection = failed.to_string().starts_with("Connection error");
+        return if failed.is_tls() || failed.is_client() {
+            Outcome::unreached("the mail server and the daemon do not agree about TLS or the login")
+        } else if no_connection {
+            Outcome::unreached("no connection to the mail server")
         } else {
-            "the connection to the mail server cannot be had, or broke"
-        });
+            // It may have been taken before that.
+            Outcome::lost("the connection to the mail server broke")
+        };
     };
     // What else the server says may hold the address.
     let why = format!("the mail server answers {code}");
@@ -111,5 +113,39 @@ impl Header for Automatic {
 
     fn display(&self) -> HeaderValue {
         HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lettre::message::Mailbox;
+
+    use super::*;
+    use crate::domain::instant::parse_instant;
+    use crate::domain::recipient::Occasion;
+
+    #[tokio::test]
+    async fn who_cannot_be_reached_has_heard_nothing() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let from = Mailbox::new(None, "a@example.org".parse().unwrap());
+        let (host, security) = ("127.0.0.1".to_owned(), Security::None);
+        let server = Server::new(&Smtp { host, port, security, user: None, from }, None).unwrap();
+        let letter = Letter {
+            id: "n".to_owned(),
+            recipient: "desk".to_owned(),
+            occasion: Occasion::Opened,
+            written_at: parse_instant("2019-02-04T02:00:00Z").unwrap(),
+            tries: 0,
+            failures: 0,
+            notifications: Vec::new(),
+            unheard: Vec::new(),
+            alerts: Vec::new(),
+        };
+        let text = || "text".to_owned();
+        let words = Words { subject: text(), brief: text(), text: text(), html: text() };
+        let outcome = server.send(&"b@example.org".parse().unwrap(), &letter, &words).await;
+        assert_eq!(outcome, Outcome::unreached("no connection to the mail server"));
     }
 }

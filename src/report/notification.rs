@@ -347,7 +347,7 @@ mod tests {
     fn the_subject_says_who_must_do_what_by_when() {
         use Audience::{Coordinator, Council};
         use Occasion::{Escalated, Opened, Withdrawn};
-        let clocked = |visit| AlertMessage {
+        let clocked = |visit: &str| AlertMessage {
             contact_due_at: parse_instant("2026-07-01T01:30:00Z").ok(),
             ..alert(AlertKind::Late, visit)
         };

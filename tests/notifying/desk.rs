@@ -11,7 +11,8 @@ use nightrun::domain::instant::Instant;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::support::daemon::{Installation, PATIENCE, Process, VISITS, ago, text};
+use crate::support::daemon::{Daemon, Installation, PATIENCE, Process, VISITS, ago, text};
+use crate::support::people::Sender;
 use crate::support::within;
 
 pub const ANN: &str = "default/carer/ann";
@@ -24,6 +25,24 @@ pub fn visit(name: &str, run: &str, minutes: i64) -> String {
     let start = ago(minutes * 60);
     let (start, end) = (text(start), text(start + TimeDelta::minutes(30)));
     format!("default,{name},Night care,Standard,client-{name},{run},{start},{end},1")
+}
+
+/// Starts the daemon, and has a phone heard: the phones of several runs that are all silent would be
+/// blindness.
+pub async fn start(installation: &Installation) -> (Daemon, Sender) {
+    let daemon = installation.start().await;
+    (daemon, heard(installation).await)
+}
+
+/// A phone that was heard.
+pub async fn heard(installation: &Installation) -> Sender {
+    let mut phone = installation.sender().await;
+    let elsewhere = json!({
+        "event_id": uuid::Uuid::new_v4().to_string(), "type": "check_in",
+        "client_ref": "client-elsewhere", "occurred_at": text(ago(1)),
+    });
+    phone.say(ANN, &elsewhere).await;
+    phone
 }
 
 pub fn plan(installation: &Installation, visits: &[String]) {

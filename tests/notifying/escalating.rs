@@ -1,9 +1,10 @@
 //! While nobody acknowledges, the next is told.
 
-use crate::desk::{AT_ONCE, fates, plan, time_passes, until, visit};
+use crate::desk::{AT_ONCE, fates, plan, start, time_passes, until, visit};
 use crate::receiver::Receiver;
 use crate::support::daemon::Installation;
 use crate::support::engine::{Engine, on_both_engines};
+use crate::support::http::request;
 
 on_both_engines!(while_nobody_acknowledges_the_next_is_told);
 async fn while_nobody_acknowledges_the_next_is_told(engine: Engine) {
@@ -15,7 +16,7 @@ async fn while_nobody_acknowledges_the_next_is_told(engine: Engine) {
         &receiver.recipient("director", ""),
     ];
     let installation = Installation::embedded().on(engine).with_sections(sections.concat());
-    let daemon = installation.start().await;
+    let (daemon, _phone) = start(&installation).await;
     plan(&installation, &[visit("A", "run-1", 40)]);
     receiver.until_says("desk opened late A").await;
     // Ten minutes for each.
@@ -30,8 +31,12 @@ async fn while_nobody_acknowledges_the_next_is_told(engine: Engine) {
     assert!(subject.ends_with("visit A of run run-1 is late, and nobody has acknowledged it"));
 
     // Somebody does.
-    let acknowledged = "UPDATE alert SET message = replace(message, '\"state\":\"open\"', '\"state\":\"acknowledged\"')";
-    installation.execute(acknowledged).await;
+    let create = ["token", "create", "--role", "coordinator", "--name", "ann"];
+    let token = installation.run(create).succeeded();
+    let json = escalated.json();
+    let id = json["data"]["alerts"][0]["alert_id"].as_str().expect("text");
+    let path = format!("/api/v1/alerts/{id}/acknowledge");
+    request(installation.http, "POST", &path).token(token.trim()).answer().json(200);
     time_passes(&installation).await;
     until(&installation, "notification", "recipient = 'director' AND state = 'not_needed'", 1)
         .await;
@@ -45,5 +50,13 @@ async fn while_nobody_acknowledges_the_next_is_told(engine: Engine) {
         .map(|fate| fate.to_owned())
     );
     assert_eq!(receiver.told().len(), 2);
+    let path = "/api/v1/contracts/default/visits/A";
+    let story = request(installation.http, "GET", path).token(token.trim()).answer().json(200);
+    let told = story["notifications"].as_array().expect("notifications").iter();
+    let states: Vec<_> = told.map(|one| (&one["recipient"], &one["state"])).collect();
+    let text = |text: &str| serde_json::Value::from(text);
+    let expected = [("desk", "sent"), ("director", "not_needed"), ("manager", "sent")]
+        .map(|(recipient, state)| (text(recipient), text(state)));
+    assert!(states.into_iter().eq(expected.iter().map(|(name, state)| (name, state))), "{story}");
     daemon.terminate().await;
 }

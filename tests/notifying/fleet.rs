@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::desk::{AT_ONCE, plan, until, visit};
+use crate::desk::{AT_ONCE, heard, plan, until, visit};
 use crate::receiver::Receiver;
 use crate::support::Mosquitto;
 use crate::support::daemon::{Daemon, Installation, quiet_port};
@@ -33,6 +33,7 @@ async fn several_daemons_tell_each_once_and_what_one_leaves_another_tells() {
     let (first, second) = (spawn(&installation), spawn(&installation));
     first.ready().await;
     second.ready().await;
+    let _phone = heard(&installation).await;
 
     plan(&installation, &visits("A"));
     until(&installation, "notification", "state = 'sent'", 2 * 12).await;

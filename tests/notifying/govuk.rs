@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::desk::{AT_ONCE, Program, plan, until, visit};
+use crate::desk::{AT_ONCE, Program, plan, start, until, visit};
 use crate::support::daemon::{Installation, quiet_port};
 
 const SERVICE: &str = "26785a09-ab16-4eb0-8407-a37497a57506";
@@ -36,7 +36,7 @@ async fn text_messages_and_emails_are_asked_for_with_a_token() {
     let mut notify = stand_in(&port).await;
     let recipients = [("phone", "+44 7700 900123"), ("mail", "night@example.org")];
     let installation = Installation::embedded().with_sections(sections(&port, SECRET, &recipients));
-    let daemon = installation.start().await;
+    let (daemon, _phone) = start(&installation).await;
     plan(&installation, &[visit("A", "run-1", 40), visit("B", "run-1", 40)]);
     let mut asked = [notify.next().await, notify.next().await];
     asked.sort_by_key(|asked| asked["path"].to_string());
@@ -64,7 +64,7 @@ async fn a_token_by_another_key_is_refused() {
     let another = SECRET.replace('3', "4");
     let sections = sections(&port, &another, &[("phone", "+447700900123")]);
     let installation = Installation::embedded().with_sections(sections);
-    let daemon = installation.start().await;
+    let (daemon, _phone) = start(&installation).await;
     plan(&installation, &[visit("A", "run-1", 40)]);
     assert_eq!(notify.next().await["status"], 403);
     let trouble = "state = 'waiting' AND heard = 0 AND trouble = 'it answers 403 Forbidden'";

@@ -1,6 +1,6 @@
 //! What goes wrong together is told together; and who is told of what.
 
-use crate::desk::{AT_ONCE, fates, plan, until, visit};
+use crate::desk::{AT_ONCE, fates, plan, start, until, visit};
 use crate::receiver::Receiver;
 use crate::support::daemon::{Daemon, Installation};
 use crate::support::engine::{Engine, on_both_engines};
@@ -11,7 +11,7 @@ async fn ten_visits_of_one_run_are_one_notification(engine: Engine) {
     let sections = AT_ONCE.replace("within_seconds = 0", "within_seconds = 1")
         + &receiver.recipient("desk", "");
     let installation = Installation::embedded().on(engine).with_sections(sections);
-    let daemon = installation.start().await;
+    let (daemon, _phone) = start(&installation).await;
     let mut visits: Vec<_> =
         (0..10).map(|number| visit(&format!("V-{number}"), "run-1", 40)).collect();
     visits.push(visit("other-run", "run-2", 40));
@@ -40,7 +40,7 @@ async fn each_is_told_what_concerns_it(engine: Engine) {
         &receiver.recipient("council", "audience = 'council'"),
     ];
     let installation = Installation::embedded().on(engine).with_sections(sections.concat());
-    let daemon = installation.start().await;
+    let (daemon, _phone) = start(&installation).await;
     let visits = [visit("T", "run-1", 20), visit("L", "run-1", 40), visit("M", "run-1", 70)];
     plan(&installation, &visits);
     until(&installation, "notification", "state = 'sent'", 5).await;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::desk::{AT_ONCE, Program, plan, until, visit};
+use crate::desk::{AT_ONCE, Program, plan, start, until, visit};
 use crate::support::certificates::Authority;
 use crate::support::daemon::{Installation, quiet_port};
 use crate::support::engine::{Engine, on_both_engines};
@@ -48,7 +48,7 @@ async fn a_mailbox_that_is_refused_is_an_alert_and_the_others_are_told(engine: E
         &recipient("ben"),
     ];
     let installation = installation.with_sections(sections.concat());
-    let daemon = installation.start().await;
+    let (daemon, _phone) = start(&installation).await;
     plan(&installation, &[visit("A", "run-1", 40)]);
     let mut to = Vec::new();
     for _ in 0..2 {

@@ -41,7 +41,8 @@ impl Told {
     pub fn visits(&self) -> Vec<String> {
         let json = self.json();
         let alerts = json["data"]["alerts"].as_array().expect("alerts").clone();
-        alerts.iter().map(|alert| alert["visit_ref"].as_str().expect("text").to_owned()).collect()
+        let visits = alerts.iter().filter_map(|alert| alert["visit_ref"].as_str());
+        visits.map(str::to_owned).collect()
     }
 
     /// Whom it tells what: the last part of its path, why, which kind, which visits.
@@ -49,10 +50,7 @@ impl Told {
         let json = self.json();
         let kind = json["data"]["alerts"][0]["kind"].as_str().expect("text").to_owned();
         let occasion = json["type"].as_str().expect("text").replace("alert.", "");
-        let visits = match kind.as_str() {
-            "notification_failed" => String::new(),
-            _ => self.visits().join("+"),
-        };
+        let visits = self.visits().join("+");
         format!("{} {occasion} {kind} {visits}", self.path.trim_start_matches('/'))
     }
 }

@@ -1,6 +1,6 @@
 //! What was not so after all is taken back, from those who heard it.
 
-use crate::desk::{ANN, AT_ONCE, check_in, fates, plan, time_passes, until, visit};
+use crate::desk::{ANN, AT_ONCE, check_in, fates, plan, start, time_passes, until, visit};
 use crate::receiver::Receiver;
 use crate::support::daemon::{Installation, ago};
 use crate::support::engine::{Engine, on_both_engines};
@@ -16,8 +16,7 @@ async fn who_was_told_is_told_that_it_is_not_so_and_nobody_else(engine: Engine) 
         &away.recipient("away", ""),
     ];
     let installation = Installation::embedded().on(engine).with_sections(sections.concat());
-    let daemon = installation.start().await;
-    let mut phone = installation.sender().await;
+    let (daemon, mut phone) = start(&installation).await;
     plan(&installation, &[visit("A", "run-1", 70)]);
     receiver.until_says("desk opened missed A").await;
     receiver.until_says("council opened missed A").await;
@@ -38,6 +37,7 @@ async fn who_was_told_is_told_that_it_is_not_so_and_nobody_else(engine: Engine) 
     plan(&installation, &[visit("B", "run-2", 40)]);
     away.until_says("away opened late B").await;
     assert_eq!(away.told().len(), 1);
+    until(&installation, "notification", "state = 'waiting'", 1).await;
     assert_eq!(
         fates(&installation).await,
         [
