@@ -301,35 +301,35 @@ pub async fn decide(
     correction: &Correction,
 ) -> Result<(), ActError> {
     let now = correction.at;
-        let contract = &correction.contract;
-        let keys = match &correction.what {
-            CorrectionKind::Place { event_id, visit_ref } => {
-                // It may name an event that is in another daemon's hand.
-                Whole::Plan.take(db).await?;
-                let ids = BTreeSet::from([(contract.clone(), *event_id)]);
-                let recorded = evidence::of_ids(db, &ids).await?;
-                if recorded.is_empty() {
-                    return Err(ActError::NotFound("event"));
-                }
-                case_of(db, contract, visit_ref).await?.ok_or(ActError::NotFound("visit"))?;
-                corrections::add(db, correction).await?;
-                place_anew(db, contracts, recorded, now).await?.into_keys().collect()
+    let contract = &correction.contract;
+    let keys = match &correction.what {
+        CorrectionKind::Place { event_id, visit_ref } => {
+            // It may name an event that is in another daemon's hand.
+            Whole::Plan.take(db).await?;
+            let ids = BTreeSet::from([(contract.clone(), *event_id)]);
+            let recorded = evidence::of_ids(db, &ids).await?;
+            if recorded.is_empty() {
+                return Err(ActError::NotFound("event"));
             }
-            _ => {
-                Whole::Plan.share(db).await?;
-                let visit = correction.about().ok_or(ActError::NotFound("visit"))?;
-                let key = case_of(db, contract, visit).await?;
-                corrections::add(db, correction).await?;
-                BTreeSet::from([key.ok_or(ActError::NotFound("visit"))?])
-            }
-        };
-        let mut caseload = caseload::load(db, contracts, &keys).await?;
-        let seen = caseload::seen(db, &caseload, &[], now).await?;
-        for case in caseload.values_mut() {
-            case.decided(now, &seen);
+            case_of(db, contract, visit_ref).await?.ok_or(ActError::NotFound("visit"))?;
+            corrections::add(db, correction).await?;
+            place_anew(db, contracts, recorded, now).await?.into_keys().collect()
         }
-        caseload::save(db, &caseload, now).await?;
-        Ok(())
+        _ => {
+            Whole::Plan.share(db).await?;
+            let visit = correction.about().ok_or(ActError::NotFound("visit"))?;
+            let key = case_of(db, contract, visit).await?;
+            corrections::add(db, correction).await?;
+            BTreeSet::from([key.ok_or(ActError::NotFound("visit"))?])
+        }
+    };
+    let mut caseload = caseload::load(db, contracts, &keys).await?;
+    let seen = caseload::seen(db, &caseload, &[], now).await?;
+    for case in caseload.values_mut() {
+        case.decided(now, &seen);
+    }
+    caseload::save(db, &caseload, now).await?;
+    Ok(())
 }
 
 /// Nobody else changes the alerts about it until the transaction ends.

@@ -9,6 +9,7 @@ pub mod auth;
 pub mod doors;
 pub mod forms;
 pub mod openapi;
+pub mod pages;
 pub mod problem;
 pub mod stream;
 
@@ -224,7 +225,7 @@ async fn answer(
 }
 
 fn doors(doors: Doors) -> Doors {
-    forms::doors(api::doors(doors))
+    pages::doors(forms::doors(api::doors(doors)))
 }
 
 /// Every route that is guarded, and what it lets do.
@@ -235,16 +236,19 @@ pub fn guarded() -> Vec<Door> {
 
 fn routes(app: AppState) -> Router {
     let doors = doors(Doors::new(app.clone()));
+    let known = middleware::from_fn_with_state(app.clone(), auth::known);
     doors
         .into_router()
+        .merge(pages::open())
         .route("/sign-in", axum::routing::post(forms::sign_in))
-        .route("/sign-out", axum::routing::post(forms::sign_out))
+        .route("/sign-out", axum::routing::post(forms::sign_out).route_layer(known))
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
         .merge(api::imports::routes(&app))
         .route("/api/v1/openapi.json", get(async || Json(openapi::document())))
         .route("/healthz", get(async || Json(json!({"status": "alive"}))))
         .route("/readyz", get(ready))
         .fallback(async || Problem::not_found("path"))
+        .layer(middleware::from_fn(pages::in_words))
         .layer(middleware::from_fn_with_state(app.clone(), headers))
         .with_state(app)
 }

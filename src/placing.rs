@@ -59,6 +59,20 @@ pub async fn place_all(
     place_given(db, contracts, events, Placements::new()).await
 }
 
+/// Finds out where recorded events belong, by all that is known and decided now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn place_recorded(
+    db: &mut Db,
+    contracts: &Contracts,
+    events: &[&Event],
+) -> Result<Vec<Place>, StoreError> {
+    let ids = events.iter().map(|event| (event.contract.clone(), event.event_id)).collect();
+    let placements = corrections::placements(db, &ids).await?;
+    place_given(db, contracts, events, placements).await
+}
+
 async fn place_given(
     db: &mut Db,
     contracts: &Contracts,
@@ -224,9 +238,7 @@ async fn move_all(
     touched: &mut BTreeMap<CaseKey, Instant>,
 ) -> Result<BTreeSet<(ContractId, VisitRef)>, StoreError> {
     let events: Vec<&Event> = recorded.iter().map(|recorded| &recorded.event).collect();
-    let ids = events.iter().map(|event| (event.contract.clone(), event.event_id)).collect();
-    let placements = corrections::placements(db, &ids).await?;
-    let places = place_given(db, contracts, &events, placements).await?;
+    let places = place_recorded(db, contracts, &events).await?;
     let mut moved = BTreeSet::new();
     let mut carers = BTreeSet::new();
     let mut gone = Vec::new();
@@ -240,7 +252,8 @@ async fn move_all(
         if before == after && recorded.by == by {
             // Another visit of the same home may be meant now.
             let decided = after.filter(|_| by == Some(PlacedBy::Correction));
-            touched.extend(decided.map(|(client, night)| (CaseKey { contract, night, client }, now)));
+            touched
+                .extend(decided.map(|(client, night)| (CaseKey { contract, night, client }, now)));
             continue;
         }
         let own_night = contracts

@@ -14,7 +14,7 @@ use crate::config::Contracts;
 use crate::domain::calendar::plus_days;
 use crate::domain::instant::Instant;
 use crate::domain::policy::Contract;
-use crate::domain::schedule3::{Counted, Row, Schedule3, Unbalanced};
+use crate::domain::schedule3::{Counted, Row, RowKey, Schedule3, Unbalanced};
 use crate::store::cases::CaseKey;
 use crate::store::settled::{JudgedBy, Nights};
 use crate::store::{Db, Store, StoreError, imports, settled};
@@ -138,4 +138,32 @@ async fn by_evidence(
             visits.into_iter().map(|visit| Counted::of(&case.contract, &visit))
         })
         .collect())
+}
+
+/// One row of Schedule 3, as the evidence has it at `now`; `None` if the visits of that client and week
+/// make none.
+///
+/// # Errors
+/// When the database fails, or the row does not balance.
+pub async fn row(
+    db: &mut Db,
+    contracts: &Contracts,
+    contract: &Arc<Contract>,
+    wanted: &RowKey,
+    now: Instant,
+) -> Result<Option<Row>, ReturnError> {
+    let (first, last) = (wanted.start_date, plus_days(wanted.start_date, 6));
+    let key = |days| CaseKey {
+        contract: contract.id.clone(),
+        night: plus_days(first, days),
+        client: wanted.client.clone(),
+    };
+    // A visit may be dated a day after its night.
+    let keys: Vec<CaseKey> = (-2..=6).map(key).collect();
+    let rows = Schedule3::default();
+    let mut counted = OfDates { contract: Arc::clone(contract), dates: first..=last, rows };
+    for visit in by_evidence(db, contracts, &keys, now).await? {
+        counted.add(visit);
+    }
+    Ok(counted.rows.rows()?.into_iter().find(|row| row.key == *wanted))
 }

@@ -14,8 +14,8 @@ use crate::domain::contact::{Act, ContactClock, contact_clock};
 use crate::domain::correction::Correction;
 use crate::domain::event::EventKind;
 use crate::domain::instant::Instant;
-use crate::domain::policy::Contract;
 use crate::domain::plan_check::{Remark, remarks};
+use crate::domain::policy::Contract;
 use crate::domain::refs::{CarerRef, ClientRef, ContractId, EventId, VisitRef};
 use crate::domain::register::Registers;
 use crate::domain::schedule3::{Counted, RowKey};
@@ -272,9 +272,8 @@ pub async fn plan_remarks(
     let begin = contract.policy(night).service_hours.begin(contract.zone, night);
     let met = evidence::met(db, &contract.id, &pairs.collect(), begin).await?;
     let plan: Vec<_> = rows.iter().map(AsRef::as_ref).collect();
-    let has_met = |client: &ClientRef, carer: &CarerRef| {
-        met.contains(&(client.clone(), carer.clone()))
-    };
+    let has_met =
+        |client: &ClientRef, carer: &CarerRef| met.contains(&(client.clone(), carer.clone()));
     Ok(remarks(contract, night, &plan, has_met))
 }
 

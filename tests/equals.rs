@@ -87,11 +87,13 @@ fn decision() -> impl Strategy<Value = Decision> {
     ];
     let event = (1..13_u128).prop_map(|id| EventId(uuid::Uuid::from_u128(id)));
     // Where two name each other's visits, neither says where it is.
-    (name, weighted(0.5, event), of(select(Outcome::ALL))).prop_map(|(visit_ref, place, outcome)| {
-        let circular = |event: &EventId| visit_ref.unplanned_event() >= Some(*event);
-        let place = place.filter(|event| !circular(event));
-        Decision { visit_ref, place, outcome }
-    })
+    (name, weighted(0.5, event), of(select(Outcome::ALL))).prop_map(
+        |(visit_ref, place, outcome)| {
+            let circular = |event: &EventId| visit_ref.unplanned_event() >= Some(*event);
+            let place = place.filter(|event| !circular(event));
+            Decision { visit_ref, place, outcome }
+        },
+    )
 }
 
 impl Decision {
@@ -242,14 +244,16 @@ fn story() -> impl Strategy<Value = Story> {
     let order = (vec(1..5_usize, 1..16), vec(any::<Index>(), 12), vec(any::<bool>(), 32));
     let decided = vec((any::<Index>(), decision()), 0..5);
     let told = (night(Places::Any), of_events, of_plan, vec(row(), 0..14), earlier, again, order);
-    (told, decided).prop_map(|((night, of_events, of_plan, rows, earlier, again, order), decided)| {
-        let mut story = tell(night, of_events, &of_plan, &rows, &earlier, &again, order);
-        for (place, decision) in decided {
-            let place = place.index(story.steps.len() + 1);
-            story.steps.insert(place, Step::Decide(decision));
-        }
-        story
-    })
+    (told, decided).prop_map(
+        |((night, of_events, of_plan, rows, earlier, again, order), decided)| {
+            let mut story = tell(night, of_events, &of_plan, &rows, &earlier, &again, order);
+            for (place, decision) in decided {
+                let place = place.index(story.steps.len() + 1);
+                story.steps.insert(place, Step::Decide(decision));
+            }
+            story
+        },
+    )
 }
 
 fn tell(

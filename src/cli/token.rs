@@ -114,7 +114,10 @@ async fn make(store: &Store, settings: &Settings, wanted: &Create) -> anyhow::Re
 
 async fn list(store: &Store) -> anyhow::Result<()> {
     let (all, now) = (tokens::all(&mut store.read().await?).await?, clock::now());
-    say(format!("{:<12}  {:<11}  {:<16}  {:<10}  {:<10}  name", "id", "role", "contract", "made", "until"))?;
+    say(format!(
+        "{:<12}  {:<11}  {:<16}  {:<10}  {:<10}  name",
+        "id", "role", "contract", "made", "until"
+    ))?;
     for token in all {
         let day = |at: crate::domain::instant::Instant| at.date_naive().to_string();
         let until = match (token.revoked_at, token.expires_at) {

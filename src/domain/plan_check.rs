@@ -146,7 +146,9 @@ impl Remark {
             Self::RunWithoutCarers(run) => format!("nobody is listed for run {run}"),
             Self::OutsideServiceHours(visit) => format!("{visit} is outside service hours"),
             Self::NotMet { client, carer, visit } => {
-                format!("client {client} has not met carer {carer}, who comes at {visit}: tell them")
+                format!(
+                    "client {client} has not met carer {carer}, who comes at {visit}: tell them"
+                )
             }
         }
     }

@@ -100,7 +100,11 @@ pub struct Punctuality {
 impl Punctuality {
     /// Of these visits, with how the contact clock of each late one stands.
     #[must_use]
-    pub fn of(contract: &Contract, visits: &[Visit], contacts: &[(ClientRef, ContactClock)]) -> Self {
+    pub fn of(
+        contract: &Contract,
+        visits: &[Visit],
+        contacts: &[(ClientRef, ContactClock)],
+    ) -> Self {
         let mut all = Self::default();
         for visit in visits {
             all.contract.add(contract, visit);

@@ -30,16 +30,16 @@ pub fn doors(doors: Doors) -> Doors {
         .get("/api/v1/contracts/{contract}/visits/{visit}", Deed::See, nights::visit)
         .get("/api/v1/contracts/{contract}/nights/{night}/plan", Deed::Act, nights::plan)
         .get("/api/v1/contracts/{contract}/suspensions", Deed::Act, clients::suspensions)
-        .post("/api/v1/contracts/{contract}/clients/{client}/suspension", Deed::Act, clients::suspend)
+        .post(
+            "/api/v1/contracts/{contract}/clients/{client}/suspension",
+            Deed::Act,
+            clients::suspend,
+        )
         .get("/api/v1/alerts", Deed::See, alerts::list)
         .post("/api/v1/alerts/{alert}/acknowledge", Deed::Act, alerts::acknowledge)
         .post("/api/v1/alerts/{alert}/contact", Deed::Act, alerts::contact)
         .post("/api/v1/alerts/{alert}/resolve", Deed::Act, alerts::resolve)
-        .post(
-            "/api/v1/contracts/{contract}/visits/{visit}/corrections",
-            Deed::Act,
-            events::correct,
-        )
+        .post("/api/v1/contracts/{contract}/visits/{visit}/corrections", Deed::Act, events::correct)
         .post("/api/v1/contracts/{contract}/events/{event}/place", Deed::Act, events::place)
         .post("/api/v1/contracts/{contract}/events", Deed::Act, events::phone_in)
         .get("/api/v1/rejected", Deed::Act, events::rejected)

@@ -111,6 +111,18 @@ pub async fn guard(
     }
 }
 
+/// Lets a request pass if it is known who sends it, whatever they may do: to sign out.
+pub async fn known(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    match who(&app, &parts).await {
+        Ok(visitor) => {
+            parts.extensions.insert(visitor);
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(_) => Redirect::to("/sign-in").into_response(),
+    }
+}
+
 async fn admit(
     app: &AppState,
     deed: Deed,
@@ -125,9 +137,10 @@ async fn admit(
     }
     let contract = params.iter().find(|(name, _)| *name == "contract");
     if let Some((_, contract)) = contract {
-        let known = contract.parse::<ContractId>().ok().filter(|id| {
-            app.contracts.get(id).is_some() && visitor.contracts.has(id)
-        });
+        let known = contract
+            .parse::<ContractId>()
+            .ok()
+            .filter(|id| app.contracts.get(id).is_some() && visitor.contracts.has(id));
         // Whether it is another's or nobody's, is not said.
         known.ok_or_else(|| Problem::not_found("contract"))?;
     }
@@ -135,7 +148,10 @@ async fn admit(
 }
 
 /// Finds out who comes.
-async fn who(app: &AppState, request: &Parts) -> Result<Visitor, Problem> {
+///
+/// # Errors
+/// When nobody knows them.
+pub async fn who(app: &AppState, request: &Parts) -> Result<Visitor, Problem> {
     let (headers, now) = (&request.headers, clock::now());
     if let Some(shown) = bearer(headers) {
         let address = address(&request.extensions);
@@ -182,9 +198,9 @@ async fn who(app: &AppState, request: &Parts) -> Result<Visitor, Problem> {
         tokens::seen(&mut tx, name, now).await?;
         tx.commit().await?;
     }
-    let form = headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
-        kind.as_bytes().starts_with(b"application/x-www-form-urlencoded")
-    });
+    let form = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
     // Of a form it is said inside, and looked at there.
     if !safe && !form {
         let said = headers.get("x-csrf-token").map(axum::http::HeaderValue::as_bytes);

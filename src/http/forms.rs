@@ -13,7 +13,7 @@ use super::AppState;
 use super::api::Named;
 use super::api::alerts::{done, rung};
 use super::api::events::{Decision, Placement, decide, put};
-use super::auth::{COOKIE, SESSION_UNUSED_MAX, Visitor, address, must_be_own};
+use super::auth::{COOKIE, SESSION_UNUSED_MAX, Visitor, address, must_be_own, who};
 use super::doors::Doors;
 use super::problem::Problem;
 use crate::domain::calendar::{local, read_local};
@@ -184,6 +184,10 @@ async fn place(
     Ok(back(&headers))
 }
 
+/// A form that says nothing.
+#[derive(Deserialize)]
+struct Nothing {}
+
 /// A token, and where to go with it.
 #[derive(Deserialize)]
 pub struct SignIn {
@@ -219,9 +223,12 @@ pub async fn sign_in(State(app): State<AppState>, request: Request) -> Result<Re
 /// When the database fails.
 pub async fn sign_out(
     State(app): State<AppState>,
-    visitor: Visitor,
-    Own(()): Own<()>,
+    request: Request,
 ) -> Result<Response, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let visitor = who(&app, &parts).await?;
+    parts.extensions.insert(visitor.clone());
+    let Own(Nothing {}) = Own::from_request(Request::from_parts(parts, body), &()).await?;
     if let Some(name) = &visitor.session {
         let mut tx = app.store.write().await?;
         tokens::sign_out(&mut tx, name).await?;

@@ -66,18 +66,21 @@ fn shape_of(door: &Door) -> Option<Shape> {
     let path = door.path.strip_prefix("/api/v1/")?;
     let alert = || component("Alert");
     let done = || object(2, &[("status", json!({"const": "done"})), ("see", text())]);
-    let accepted =
-        || object(3, &[("status", json!({"const": "accepted"})), ("contract", text()), ("event_id", text())]);
+    let accepted = || {
+        object(
+            3,
+            &[("status", json!({"const": "accepted"})), ("contract", text()), ("event_id", text())],
+        )
+    };
     let noted = Some(object(0, &[("note", remark())]));
     Some(match (door.method.as_str(), path) {
         ("GET", "contracts/{contract}/nights/{night}") => shape(
             "The visits of a night with their alerts, and what is not placed.",
             component("Night"),
         ),
-        ("GET", "contracts/{contract}/nights/{night}/plan") => shape(
-            "What is remarkable about the plan of a night, as sentences.",
-            list_of(&text()),
-        ),
+        ("GET", "contracts/{contract}/nights/{night}/plan") => {
+            shape("What is remarkable about the plan of a night, as sentences.", list_of(&text()))
+        }
         ("GET", "contracts/{contract}/visits/{visit}") => {
             shape("One visit with its whole story.", component("Story"))
         }
@@ -88,14 +91,22 @@ fn shape_of(door: &Door) -> Option<Shape> {
         ("POST", "contracts/{contract}/clients/{client}/suspension") => Shape {
             takes: Some(object(
                 1,
-                &[("from", instant()), ("reason", remark()), ("to", instant()), ("notified_at", instant())],
+                &[
+                    ("from", instant()),
+                    ("reason", remark()),
+                    ("to", instant()),
+                    ("notified_at", instant()),
+                ],
             )),
             status: 201,
             ..shape("Suspends a client, or says until when.", component("Suspension"))
         },
         ("GET", "alerts") => Shape {
             query: &[
-                ("state", "open (acknowledged ones too), acknowledged or resolved; all unless given"),
+                (
+                    "state",
+                    "open (acknowledged ones too), acknowledged or resolved; all unless given",
+                ),
                 ("contract", "of that contract only"),
                 ("after", "those after this alert, the last of a page"),
                 ("limit", "how many; 100 unless given, 1000 at most"),
@@ -155,7 +166,10 @@ fn shape_of(door: &Door) -> Option<Shape> {
             query: &[("before", "those before this number, the last of a page")],
             ..shape(
                 "Messages that could not be used, the latest first, page by page.",
-                object(2, &[("rejected", list_of(&component("Rejected"))), ("next", or_null(&text()))]),
+                object(
+                    2,
+                    &[("rejected", list_of(&component("Rejected"))), ("next", or_null(&text()))],
+                ),
             )
         },
         ("POST", "rejected/{rejected}/retry") => {
@@ -176,7 +190,9 @@ fn shape_of(door: &Door) -> Option<Shape> {
                 component("Punctuality"),
             )
         },
-        ("GET", "stream") => shape("Server-sent events: every change of a visit or an alert.", text()),
+        ("GET", "stream") => {
+            shape("Server-sent events: every change of a visit or an alert.", text())
+        }
         ("POST", "import/{kind}") => Shape {
             query: &[("dry_run", "true: say what would be imported, and import nothing")],
             takes: Some(text()),
@@ -267,12 +283,21 @@ fn components() -> Value {
         said, object(1, &[("contact", contact), ("acts", list_of(&component("Act")))]),
     ]});
     let tally: Vec<(&str, Value)> = [
-        "planned", "to_deliver", "within_tolerance", "start_unknown", "late", "missed", "contacts_due",
+        "planned",
+        "to_deliver",
+        "within_tolerance",
+        "start_unknown",
+        "late",
+        "missed",
+        "contacts_due",
         "contacts_in_time",
     ]
     .into_iter()
     .map(|name| (name, whole()))
-    .chain(["punctuality_percent", "contact_percent"].map(|name| (name, maybe(json!({"type": "number"})))))
+    .chain(
+        ["punctuality_percent", "contact_percent"]
+            .map(|name| (name, maybe(json!({"type": "number"})))),
+    )
     .collect();
     let tally = object(tally.len(), &tally);
     json!({

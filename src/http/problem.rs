@@ -65,10 +65,15 @@ impl Problem {
     }
 }
 
+/// What a problem says, beside the answer: a page says it in its own way.
+#[derive(Debug, Clone)]
+pub struct Said(pub String);
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let kind = [(header::CONTENT_TYPE, "application/problem+json")];
         let mut response = (self.status, kind, self.body().to_string()).into_response();
+        response.extensions_mut().insert(Said(self.detail));
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -168,7 +168,8 @@ impl Changes {
         }
         for (key, case) in &caseload::read(db, contracts, keys).await? {
             for visit in case.reconcile(now).visits {
-                let as_seen = |only| json!(records::visit(&case.contract, &visit, only)).to_string();
+                let as_seen =
+                    |only| json!(records::visit(&case.contract, &visit, only)).to_string();
                 self.tell(Change {
                     contract: key.contract.clone(),
                     name: "visit",
@@ -195,7 +196,6 @@ struct Known {
 fn text(found: &Found) -> String {
     serde_json::to_string(&found.message).unwrap_or_default()
 }
-
 
 /// The changes from now on.
 ///

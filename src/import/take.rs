@@ -53,9 +53,7 @@ pub enum TakeError {
     #[error("it cannot be read: {0}")]
     Read(#[from] io::Error),
     /// Another import was switched in first.
-    #[error(
-        "another import was finished while this one ran; nothing was imported: run it again"
-    )]
+    #[error("another import was finished while this one ran; nothing was imported: run it again")]
     Overtaken,
     /// Whoever reads it has died, which is a bug.
     #[error("reading it has failed: please report it; nothing was imported")]

@@ -12,7 +12,7 @@ use crate::domain::instant::{Instant, from_micros};
 use crate::domain::place::Place;
 use crate::domain::policy::Contract;
 use crate::domain::refs::ContractId;
-use crate::placing::place_all;
+use crate::placing::place_recorded;
 use crate::store::evidence::{KEPT_BYTES_MAX, hex, names_visit, placed};
 use crate::store::imports;
 use crate::store::ledger::{self as pages, EventRow, RejectedRow};
@@ -98,7 +98,7 @@ async fn places(
     ledger: &mut Ledger,
 ) -> Result<(), StoreError> {
     let events: Vec<&Event> = found.events.iter().map(|(_, event)| event).collect();
-    let places: Vec<Place> = place_all(db, contracts, &events).await?;
+    let places: Vec<Place> = place_recorded(db, contracts, &events).await?;
     for ((row, event), place) in found.events.iter().zip(&places) {
         let (night, client, by) = placed(place, contract.night_of(event.effective_at()));
         let stored = (row.night.as_str(), row.client_ref.as_str(), row.placed_by.as_str());

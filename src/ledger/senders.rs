@@ -1,7 +1,7 @@
 //! Phones, units and the plan: the numbers that were heard, what has not arrived yet, and the alerts
 //! about silence, gaps and a missing plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Ledger;
 use super::alerts::Raised;
@@ -11,7 +11,7 @@ use crate::domain::instant::{Instant, format_seconds};
 use crate::domain::plan_check::plan_due_at;
 use crate::domain::policy::Contract;
 use crate::store::senders::{SenderKey, SenderState, words};
-use crate::store::{Db, StoreError, ledger as pages, senders};
+use crate::store::{Db, StoreError, acts, ledger as pages, senders};
 use crate::watch::plan_of;
 
 pub(super) async fn check(
@@ -22,7 +22,7 @@ pub(super) async fn check(
     ledger: &mut Ledger,
 ) -> Result<(), StoreError> {
     let states = senders::of_contract(db, &contract.id).await?;
-    heard(contract, &states, found, ledger);
+    heard(db, contract, &states, found, ledger).await?;
     for ((_, sender), state) in &states {
         let (word, reference) = words(sender);
         for (first, last, higher) in state.sequence.missing() {
@@ -43,21 +43,29 @@ pub(super) async fn check(
     no_plan(db, contract, alerts, now, ledger).await
 }
 
-/// The sender of each event was heard when it came, and its number was noted (R9).
-fn heard(
+/// The sender of each event was heard when it came, and its number was noted (R9); unless somebody handed
+/// it in.
+async fn heard(
+    db: &mut Db,
     contract: &Contract,
     states: &BTreeMap<SenderKey, SenderState>,
     found: &Found,
     ledger: &mut Ledger,
-) {
-    for (row, event) in &found.events {
+) -> Result<(), StoreError> {
+    let mut unheard = BTreeSet::new();
+    for (_, event) in &found.events {
         let state = states.get(&(contract.id.clone(), event.sender.clone()));
         let heard = state.is_some_and(|state| state.heard_at >= event.received_at);
         let noted = |seq| state.is_some_and(|state| state.sequence.has(seq));
         if !heard || !event.seq.is_none_or(noted) {
-            ledger.fault(format!("event {}: its sender was not noted", row.event_id));
+            unheard.insert(event.event_id);
         }
     }
+    let handed_in = acts::handed_in(db, &contract.id, &unheard).await?;
+    for event in unheard.into_iter().filter(|event| !handed_in.contains_key(event)) {
+        ledger.fault(format!("event {event}: its sender was not noted"));
+    }
+    Ok(())
 }
 
 type Open = (String, String, String, String);

@@ -50,9 +50,8 @@ impl Mark {
         let new = found.into_iter().filter(|(id, ..)| self.seen.insert(*id));
         let new: Vec<_> = new.collect();
         let placed = new.iter().filter(|(_, _, _, client)| !client.is_empty());
-        let keys = placed.map(|(_, contract, night, client)| {
-            (contract.clone(), night.clone(), client.clone())
-        });
+        let keys = placed
+            .map(|(_, contract, night, client)| (contract.clone(), night.clone(), client.clone()));
         let mut keys = read_keys(keys.collect())?;
         self.event = new.iter().map(|(id, ..)| *id).fold(self.event, i64::max);
         self.seen = self.seen.split_off(&(self.event - LATECOMERS));
@@ -65,9 +64,8 @@ impl Mark {
             .fetch_all(db)
             .await?;
         self.correction = decided.iter().map(|(id, ..)| *id).fold(self.correction, i64::max);
-        let decided = decided.into_iter().map(|(_, contract, night, client)| {
-            (contract, night, client)
-        });
+        let decided =
+            decided.into_iter().map(|(_, contract, night, client)| (contract, night, client));
         keys.extend(read_keys(decided.collect())?);
         Ok(keys)
     }

@@ -501,9 +501,8 @@ pub async fn met(
     pairs: &BTreeSet<(ClientRef, CarerRef)>,
     before: Instant,
 ) -> Result<BTreeSet<(ClientRef, CarerRef)>, StoreError> {
-    let keys = pairs
-        .iter()
-        .map(|(client, carer)| row! { client: client.as_str(), carer: carer.as_str() });
+    let keys =
+        pairs.iter().map(|(client, carer)| row! { client: client.as_str(), carer: carer.as_str() });
     let found: Vec<(String, String)> =
         sql("SELECT k.value->>'client', k.value->>'carer' FROM jsonb_each($2) k \
              WHERE EXISTS (SELECT 1 FROM event e WHERE e.contract = $1 \

@@ -105,8 +105,10 @@ const CONNECTIONS_MAX: u32 = 8;
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// How PostgreSQL treats each connection. Statements are for few keys each, which come first, and go by
 /// the indexes. Whoever is cut off in the middle of a transaction soon holds nothing any more.
-const OF_A_CONNECTION: [(&str, &str); 9] = [
+const OF_A_CONNECTION: [(&str, &str); 10] = [
     ("join_collapse_limit", "1"),
+    // What is taken for empty would be read whole, and gone through for each key.
+    ("enable_material", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
     ("enable_seqscan", "off"),

@@ -209,6 +209,16 @@ pub struct Names {
 }
 
 impl Names {
+    /// Enters what a client is called, and the telephone number.
+    pub fn put_client(&mut self, client: &str, name: Option<String>, phone: Option<String>) {
+        self.clients.insert(client.to_owned(), (name, phone));
+    }
+
+    /// Enters what a carer is called.
+    pub fn put_carer(&mut self, carer: &str, name: String) {
+        self.carers.insert(carer.to_owned(), name);
+    }
+
     /// What the client is called.
     #[must_use]
     pub fn client(&self, client: &ClientRef) -> Option<&str> {
@@ -252,9 +262,9 @@ pub async fn names(
             .map_err(|_| StoreError::Foreign(format!("a row of the {kind} register")))?;
         let text = |key: &str| content[key].as_str().map(str::to_owned);
         if kind == RegisterKind::Client.as_str() {
-            names.clients.insert(reference, (text("display_name"), text("phone")));
+            names.put_client(&reference, text("display_name"), text("phone"));
         } else if let Some(name) = text("display_name") {
-            names.carers.insert(reference, name);
+            names.put_carer(&reference, name);
         }
     }
     Ok(names)

@@ -179,11 +179,10 @@ pub async fn session(db: &mut Db, hash: &str) -> Result<Option<Session>, StoreEr
             .fetch_optional(db)
             .await?;
     let Some((csrf, created_at, seen_at)) = found else { return Ok(None) };
-    let token: TokenRow =
-        tokens!("JOIN session s ON s.token_id = t.id WHERE s.hash = $1")
-            .bind(hash)
-            .fetch_one(db)
-            .await?;
+    let token: TokenRow = tokens!("JOIN session s ON s.token_id = t.id WHERE s.hash = $1")
+        .bind(hash)
+        .fetch_one(db)
+        .await?;
     let (created_at, seen_at) = (at(created_at), at(seen_at));
     Ok(Some(Session { token: token.read()?, csrf, created_at, seen_at }))
 }

@@ -170,7 +170,8 @@ async fn what_nobody_could_place_is_placed(engine: Engine) {
     let (_, resolved) = alerts.until("V-1", "tolerance", "resolved").await;
     assert_eq!(resolved["resolution"], "staffed");
     let status = |visit: &str| {
-        someone.get(&format!("/api/v1/contracts/default/visits/{visit}")).json(200)["status"].clone()
+        someone.get(&format!("/api/v1/contracts/default/visits/{visit}")).json(200)["status"]
+            .clone()
     };
     assert_eq!(status("V-1"), "in_progress");
     assert_eq!(someone.get(&night).json(200)["unplaced"], json!([]));

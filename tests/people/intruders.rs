@@ -30,7 +30,8 @@ async fn a_session_is_its_own_and_ends() {
     assert!(flags.contains("HttpOnly") && flags.contains("SameSite=Lax"), "{flags}");
     assert!(!cookie.contains(&someone.token));
     // Another site is nowhere to go to.
-    for next in ["https://evil.example/", "//evil.example", "/\\evil.example", "evil", "/\r\nX: y"] {
+    for next in ["https://evil.example/", "//evil.example", "/\\evil.example", "evil", "/\r\nX: y"]
+    {
         let (answer, _) = sign_in(&installation, &someone.token, next);
         assert_eq!((answer.status, answer.header("location")), (303, Some("/")), "{next:?}");
         assert_eq!(answer.header("x"), None);
@@ -47,7 +48,8 @@ async fn a_session_is_its_own_and_ends() {
     // A form of another site, or of another session, does nothing.
     let path = "/api/v1/contracts/default/visits/V-1/corrections";
     let decision = json!({"outcome": "missed", "reason": "x"});
-    let post = || request(installation.http, "POST", path).header("Cookie", &cookie).json(&decision);
+    let post =
+        || request(installation.http, "POST", path).header("Cookie", &cookie).json(&decision);
     assert_eq!(post().answer().status, 403, "a session needs to say what its pages know");
     assert_eq!(post().header("X-CSRF-Token", "guessed").answer().status, 403);
     let csrf = installation.texts("SELECT csrf FROM session ORDER BY created_at").await;
@@ -71,7 +73,8 @@ async fn a_session_is_its_own_and_ends() {
     installation.run(["token", "revoke", "--name", "coordinator on duty"]).succeeded();
     assert_eq!(with(&other), 401, "with the token its sessions end");
     // What is kept opens nothing.
-    let kept = installation.texts("SELECT hash FROM token UNION ALL SELECT hash FROM session").await;
+    let kept =
+        installation.texts("SELECT hash FROM token UNION ALL SELECT hash FROM session").await;
     assert!(kept.iter().all(|hash| !someone.token.contains(hash.as_str())));
     daemon.terminate().await;
 }

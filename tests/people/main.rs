@@ -13,14 +13,14 @@ use support::daemon::Installation;
 use support::http::{Answer, Request, request};
 
 /// Who asks, with a token of theirs.
-pub struct Someone {
+struct Someone {
     port: u16,
     token: String,
 }
 
 impl Someone {
     /// Somebody who has just got a token of that role, with these other options.
-    pub fn new(installation: &Installation, role: &str, options: &[&str]) -> Self {
+    pub(crate) fn new(installation: &Installation, role: &str, options: &[&str]) -> Self {
         let name = format!("{role} on duty");
         let create = ["token", "create", "--role", role, "--name", &name];
         let shown = installation.run(create.into_iter().chain(options.iter().copied())).succeeded();
@@ -28,19 +28,19 @@ impl Someone {
     }
 
     /// Somebody without a token.
-    pub fn unknown(installation: &Installation) -> Self {
+    pub(crate) fn unknown(installation: &Installation) -> Self {
         Self { port: installation.http, token: String::new() }
     }
 
-    pub fn request(&self, method: &'static str, path: &str) -> Request {
+    pub(crate) fn request(&self, method: &'static str, path: &str) -> Request {
         request(self.port, method, path).token(&self.token)
     }
 
-    pub fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.request("GET", path).answer()
     }
 
-    pub fn post(&self, path: &str, body: &serde_json::Value) -> Answer {
+    pub(crate) fn post(&self, path: &str, body: &serde_json::Value) -> Answer {
         self.request("POST", path).json(body).answer()
     }
 }

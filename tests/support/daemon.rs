@@ -360,7 +360,7 @@ impl From<Output> for Ran {
 impl Ran {
     /// What it wrote, if it ended well.
     pub fn succeeded(self) -> String {
-        assert_eq!(self.status, Some(0), "{}", self.err);
+        assert_eq!(self.status, Some(0), "{}\n{}", self.err, self.out);
         self.out
     }
 

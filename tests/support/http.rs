@@ -38,7 +38,11 @@ impl Request {
 
     /// With a token, if it is one.
     pub fn token(self, token: &str) -> Self {
-        if token.is_empty() { self } else { self.header("Authorization", &format!("Bearer {token}")) }
+        if token.is_empty() {
+            self
+        } else {
+            self.header("Authorization", &format!("Bearer {token}"))
+        }
     }
 
     pub fn json(self, body: &Value) -> Self {
@@ -53,7 +57,8 @@ impl Request {
             };
             text.bytes().map(one).collect()
         };
-        let fields = fields.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+        let fields =
+            fields.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
         let body = fields.collect::<Vec<_>>().join("&");
         self.body("application/x-www-form-urlencoded", &body)
     }
@@ -92,9 +97,9 @@ impl Request {
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
             .collect();
-        let chunked = headers.iter().any(|(name, value)| {
-            name == "transfer-encoding" && value.contains("chunked")
-        });
+        let chunked = headers
+            .iter()
+            .any(|(name, value)| name == "transfer-encoding" && value.contains("chunked"));
         let body = if chunked { unchunked(body) } else { body.to_owned() };
         Answer { status: status.parse().expect("a number"), headers, body }
     }

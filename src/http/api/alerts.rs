@@ -81,7 +81,9 @@ pub async fn list(
         Some("open") => {
             // They are few, and nobody should have to ask twice.
             found = alerts::open(&mut db, &of).await?;
-            found.sort_by_key(|one| std::cmp::Reverse((one.message.raised_at, one.message.alert_id)));
+            found.sort_by_key(|one| {
+                std::cmp::Reverse((one.message.raised_at, one.message.alert_id))
+            });
         }
         None | Some("acknowledged" | "resolved") => {
             found = alerts::before(&mut db, &of, after, limit).await?;
@@ -171,9 +173,9 @@ pub async fn contact(
     };
     let outcome = match rang.outcome.as_deref() {
         None => ContactOutcome::Spoke,
-        Some(word) => word.parse().map_err(|_| {
-            Problem::unusable("outcome: write spoke, left_message or no_answer")
-        })?,
+        Some(word) => word
+            .parse()
+            .map_err(|_| Problem::unusable("outcome: write spoke, left_message or no_answer"))?,
     };
     let at = instant("at", rang.at.as_ref())?.unwrap_or(now);
     let new_time = instant("new_time", rang.new_time.as_ref())?;
@@ -193,12 +195,13 @@ pub async fn rung(
     note: Option<String>,
 ) -> Result<AlertRecord, Problem> {
     if contact.at > clock::now() + CLOCK_AHEAD_ALLOWED {
-        return Err(Problem::unusable("at: that is in the future; say when you spoke, or leave it out"));
+        return Err(Problem::unusable(
+            "at: that is in the future; say when you spoke, or leave it out",
+        ));
     }
     let contact = Contact {
-        spoke_to: said("spoke_to", Some(contact.spoke_to), BY_MAX_CHARS)?.ok_or_else(|| {
-            Problem::unusable("spoke_to: say who was spoken to, or who was rung")
-        })?,
+        spoke_to: said("spoke_to", Some(contact.spoke_to), BY_MAX_CHARS)?
+            .ok_or_else(|| Problem::unusable("spoke_to: say who was spoken to, or who was rung"))?,
         reason: said("reason", contact.reason, COMMENT_MAX_CHARS)?,
         ..contact
     };

@@ -211,7 +211,12 @@ pub async fn phone_in(
     let payload = Value::Object(event).to_string().into_bytes();
     let (contract, id) = app.office.hand_in(topic, payload, &handed).await?;
     app.changes.look();
-    Ok((StatusCode::CREATED, Json(json!({"status": "accepted", "contract": contract.as_str(), "event_id": id.to_string()}))))
+    Ok((
+        StatusCode::CREATED,
+        Json(
+            json!({"status": "accepted", "contract": contract.as_str(), "event_id": id.to_string()}),
+        ),
+    ))
 }
 
 /// Which messages that could not be used are asked for.
@@ -234,10 +239,10 @@ pub async fn rejected(
     Asked(asked): Asked<Before>,
 ) -> Result<Json<Value>, Problem> {
     let before = asked.before.unwrap_or(i64::MAX);
-    let found =
-        evidence::rejected_before(&mut app.store.read().await?, before, PAGE).await?;
+    let found = evidence::rejected_before(&mut app.store.read().await?, before, PAGE).await?;
     let full = found.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX);
-    let next = found.last().filter(|_| full).map(|last| format!("/api/v1/rejected?before={}", last.id));
+    let next =
+        found.last().filter(|_| full).map(|last| format!("/api/v1/rejected?before={}", last.id));
     let of_visitor = |one: &&evidence::Rejected| match contract_of(&one.topic) {
         Some(contract) => visitor.contracts.has(&contract),
         None => visitor.contracts == crate::domain::role::Scope::All,
@@ -284,5 +289,7 @@ pub async fn retry(
     let handed = HandedIn { at, by, why: None, rejected: Some(id) };
     let (contract, event) = app.office.retry(id, handed).await?;
     app.changes.look();
-    Ok(Json(json!({"status": "accepted", "contract": contract.as_str(), "event_id": event.to_string()})))
+    Ok(Json(
+        json!({"status": "accepted", "contract": contract.as_str(), "event_id": event.to_string()}),
+    ))
 }

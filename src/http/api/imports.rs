@@ -55,8 +55,7 @@ async fn import(
     let kind = Kind::from_str(&kind, false).map_err(|_| {
         Problem::not_found("kind: visits, clients, carers, devices, tags or suspensions")
     })?;
-    let Query(How { dry_run }) =
-        how.map_err(|_| Problem::unusable("dry_run is true or false"))?;
+    let Query(How { dry_run }) = how.map_err(|_| Problem::unusable("dry_run is true or false"))?;
     // Rows of other contracts are bad rows.
     let contracts = app.contracts.within(&visitor.contracts);
     let file = tokio::time::timeout(FILE_WITHIN, receive(body));
@@ -73,13 +72,12 @@ async fn import(
         }
         Err(other) => return Err(Problem::unusable(other.to_string())),
     };
-    let row = |line: u64, column: &Option<String>, text: &str| {
-        json!({"line": line, "column": column, "reason": text})
-    };
+    let row = |line: u64, column: &Option<String>, text: &str| json!({"line": line, "column": column, "reason": text});
     let Some(counts) = counts else {
         let bad = findings.bad.first().iter().map(|bad| row(bad.line, &bad.column, &bad.reason));
         let more = findings.bad.more();
-        let detail = "nothing was imported, because rows are bad: put them right, and send it again";
+        let detail =
+            "nothing was imported, because rows are bad: put them right, and send it again";
         let bad = json!({"rows": bad.collect::<Vec<_>>(), "more": more});
         return Err(Problem::unusable(detail).with("bad", bad));
     };

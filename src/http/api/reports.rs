@@ -85,7 +85,9 @@ fn conditional(headers: &HeaderMap, kind: &'static str, bytes: Vec<u8>) -> Respo
     let mark = format!("\"{}\"", &hex(&Sha256::digest(&bytes))[..32]);
     let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
     let has_it = known.is_some_and(|known| {
-        known.split(',').any(|one| matches!(one.trim().trim_start_matches("W/"), m if m == mark || m == "*"))
+        known
+            .split(',')
+            .any(|one| matches!(one.trim().trim_start_matches("W/"), m if m == mark || m == "*"))
     });
     let about = [
         (header::ETAG, mark),
