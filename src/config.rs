@@ -12,6 +12,7 @@ mod layers;
 mod mistakes;
 mod notify;
 mod read;
+mod recipients;
 mod sections;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@
 //! about who is told. Logs names of recipients, never addresses.
 
 mod govuk;
+mod letter;
 mod outcome;
 mod post;
 mod smtp;
@@ -28,15 +29,15 @@ use crate::clock;
 use crate::config::{Addressee, Channel, Contracts, NotifySettings, Settings};
 use crate::domain::alert::{AlertKind, Resolution};
 use crate::domain::instant::Instant;
-use crate::domain::recipient::Occasion;
 use crate::report::notification::{About as WordsAbout, Words, words};
 use crate::slots::Slots;
 use crate::store::alerts::{About, Said as Stored, ToSave};
-use crate::store::notifications::{self, Fate, Waiting};
+use crate::store::notifications::{self, Fate};
 use crate::store::{Db, Store, StoreError, alerts};
 use crate::telling::{self, Said};
 use crate::wire::alert::{AlertMessage, State};
 
+use letter::{Letter, Sorted};
 use outcome::Outcome;
 
 /// How often it is looked whether something is due.
@@ -68,23 +69,6 @@ struct Desk {
     smtp: Option<smtp::Server>,
     /// One task at a time uses the database: the writer's connections are few.
     turn: Mutex<()>,
-}
-
-/// Notifications that are sent as one.
-#[derive(Debug)]
-struct Letter {
-    /// The same at each try.
-    id: String,
-    recipient: String,
-    occasion: Occasion,
-    written_at: Instant,
-    tries: u32,
-    /// How often in a row the recipient could not be reached.
-    failures: u32,
-    notifications: Vec<String>,
-    /// Those of them that nobody can have heard, if nobody hears this try.
-    unheard: Vec<String>,
-    alerts: Vec<AlertMessage>,
 }
 
 /// What is to be done for a recipient.
@@ -127,14 +111,14 @@ impl Notifier {
 
 impl Desk {
     async fn run(self: Arc<Self>, alone: bool, mut shutdown: watch::Receiver<bool>) {
-        let mut begun = !alone;
+        let (mut begun, mut failing) = (!alone, false);
         let mut tasks = JoinSet::new();
         let mut in_hand: HashSet<String> = HashSet::new();
         while !*shutdown.borrow() {
             let looked = if begun { self.due().await } else { self.begin().await };
             match looked {
                 Ok(due) => {
-                    begun = true;
+                    (begun, failing) = (true, false);
                     for name in due {
                         if in_hand.len() < AT_ONCE_MAX && in_hand.insert(name.clone()) {
                             let desk = Arc::clone(&self);
@@ -145,7 +129,12 @@ impl Desk {
                         }
                     }
                 }
-                Err(failed) => warn!("cannot read whom to notify: {failed}"),
+                // It is said once, for it is looked at often.
+                Err(failed) if !failing => {
+                    failing = true;
+                    warn!("cannot read whom to notify, which is tried again: {failed}");
+                }
+                Err(_) => {}
             }
             tokio::select! {
                 () = sleep(LOOK_EVERY) => {}
@@ -391,130 +380,9 @@ fn say(letter: &Letter, outcome: &Outcome) {
     }
 }
 
-impl Letter {
-    /// One with these; none without any.
-    fn of(recipient: &str, waiting: Vec<Waiting>, failures: u32) -> Option<Self> {
-        let first = waiting.first()?;
-        let mut letter = Self {
-            id: first.envelope.clone().unwrap_or_else(|| first.id.clone()),
-            recipient: recipient.to_owned(),
-            occasion: first.occasion,
-            written_at: first.written_at,
-            tries: first.tries,
-            failures,
-            notifications: waiting.iter().map(|one| one.id.clone()).collect(),
-            unheard: waiting.iter().filter(|one| !one.heard).map(|one| one.id.clone()).collect(),
-            alerts: waiting.into_iter().map(|one| one.message).collect(),
-        };
-        letter.alerts.sort_by(|a, b| {
-            (a.planned_start, &a.visit_ref, a.raised_at).cmp(&(
-                b.planned_start,
-                &b.visit_ref,
-                b.raised_at,
-            ))
-        });
-        Some(letter)
-    }
-}
-
-/// What waits, by what is to be done about it.
-#[derive(Default)]
-struct Sorted {
-    ready: Vec<Waiting>,
-    too_late: Vec<Waiting>,
-    not_needed: Vec<String>,
-}
-
-impl Sorted {
-    fn of(waiting: Vec<Waiting>, now: Instant) -> Self {
-        let mut sorted = Self::default();
-        for one in waiting {
-            let needed = match one.occasion {
-                Occasion::Opened => true,
-                Occasion::Escalated => one.state == Some(State::Open),
-                Occasion::Withdrawn => one.knows,
-            };
-            if !needed {
-                sorted.not_needed.push(one.id);
-            } else if one.give_up_at <= now {
-                sorted.too_late.push(one);
-            } else {
-                sorted.ready.push(one);
-            }
-        }
-        sorted
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::instant::parse_instant;
-
-    fn at(hour: u32) -> Instant {
-        parse_instant(&format!("2019-02-04T{hour:02}:00:00Z")).unwrap()
-    }
-
-    fn waiting(occasion: Occasion, state: State, knows: bool, give_up: u32) -> Waiting {
-        let id = uuid::Uuid::nil();
-        let (kind, night) = (AlertKind::Missed, at(2).date_naive());
-        let contract = "default".parse().unwrap();
-        Waiting {
-            id: "n".to_owned(),
-            occasion,
-            message: AlertMessage::open(id, contract, kind, night, at(2), String::new()),
-            state: Some(state),
-            written_at: at(2),
-            give_up_at: at(give_up),
-            tries: 0,
-            heard: false,
-            knows,
-            envelope: None,
-        }
-    }
-
-    #[test]
-    fn what_is_due_is_sent_given_up_or_not_needed() {
-        use Occasion::{Escalated, Opened, Withdrawn};
-        use State::{Acknowledged, Open, Resolved};
-        for (occasion, state, knows, give_up, becomes) in [
-            (Opened, Open, false, 9, "ready"),
-            // It is told although a coordinator was quick; the writer ends what is not so.
-            (Opened, Acknowledged, false, 9, "ready"),
-            (Opened, Open, false, 3, "too late"),
-            (Escalated, Open, false, 9, "ready"),
-            (Escalated, Acknowledged, false, 9, "not needed"),
-            (Escalated, Resolved, false, 9, "not needed"),
-            (Escalated, Resolved, true, 3, "not needed"),
-            (Withdrawn, Resolved, true, 9, "ready"),
-            // Whoever never heard of it is not told that it is not so.
-            (Withdrawn, Resolved, false, 9, "not needed"),
-        ] {
-            let sorted = Sorted::of(vec![waiting(occasion, state, knows, give_up)], at(3));
-            let found = match (sorted.ready.len(), sorted.too_late.len(), sorted.not_needed.len()) {
-                (1, 0, 0) => "ready",
-                (0, 1, 0) => "too late",
-                (0, 0, 1) => "not needed",
-                other => panic!("{other:?}"),
-            };
-            assert_eq!(found, becomes, "{occasion} {state} {knows} {give_up}");
-        }
-    }
-
-    #[test]
-    fn a_repeat_has_the_id_of_what_it_repeats() {
-        let again = Waiting {
-            envelope: Some("first".to_owned()),
-            heard: true,
-            ..waiting(Occasion::Opened, State::Open, false, 9)
-        };
-        let letter = Letter::of("desk", vec![again], 0).unwrap();
-        assert_eq!((letter.id.as_str(), letter.unheard.len()), ("first", 0));
-        let new = waiting(Occasion::Opened, State::Open, false, 9);
-        let letter = Letter::of("desk", vec![new], 0).unwrap();
-        assert_eq!((letter.id.as_str(), letter.unheard.len()), ("n", 1));
-        assert!(Letter::of("desk", Vec::new(), 0).is_none());
-    }
 
     #[test]
     fn a_recipient_that_asks_for_more_time_gets_it_within_reason() {

@@ -10,7 +10,7 @@ use hyper::Uri;
 use serde_json::json;
 use sha2::Sha256;
 
-use super::Letter;
+use super::letter::Letter;
 use super::post::Post;
 use crate::config::{Channel, GovukKey, GovukNotify};
 use crate::domain::instant::Instant;

@@ -12,8 +12,9 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 
+use super::SEND_WITHIN;
+use super::letter::Letter;
 use super::outcome::Outcome;
-use super::{Letter, SEND_WITHIN};
 use crate::config::{Security, Smtp};
 use crate::report::notification::Words;
 

@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Serialize;
 use sha2::Sha256;
 
-use super::Letter;
+use super::letter::Letter;
 use super::post::Post;
 use crate::config::Secret;
 use crate::domain::instant::{Instant, format_instant};
