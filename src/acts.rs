@@ -142,11 +142,10 @@ impl Office {
         let over = found.message.state == State::Resolved;
         // Who was rung after it was all over is of interest still.
         match (&act.deed, over) {
-            (Deed::Acknowledged, true) => return Err(ActError::Over),
             (Deed::Resolved, true) if found.message.resolution == Some(Resolution::Coordinator) => {
                 return Ok(found);
             }
-            (Deed::Resolved, true) => return Err(ActError::Over),
+            (Deed::Acknowledged | Deed::Resolved, true) => return Err(ActError::Over),
             (Deed::Acknowledged, _) if found.message.state == State::Acknowledged => {
                 return Ok(found);
             }
@@ -302,26 +301,23 @@ pub async fn decide(
 ) -> Result<(), ActError> {
     let now = correction.at;
     let contract = &correction.contract;
-    let keys = match &correction.what {
-        CorrectionKind::Place { event_id, visit_ref } => {
-            // It may name an event that is in another daemon's hand.
-            Whole::Plan.take(db).await?;
-            let ids = BTreeSet::from([(contract.clone(), *event_id)]);
-            let recorded = evidence::of_ids(db, &ids).await?;
-            if recorded.is_empty() {
-                return Err(ActError::NotFound("event"));
-            }
-            case_of(db, contract, visit_ref).await?.ok_or(ActError::NotFound("visit"))?;
-            corrections::add(db, correction).await?;
-            place_anew(db, contracts, recorded, now).await?.into_keys().collect()
+    let keys = if let CorrectionKind::Place { event_id, visit_ref } = &correction.what {
+        // It may name an event that is in another daemon's hand.
+        Whole::Plan.take(db).await?;
+        let ids = BTreeSet::from([(contract.clone(), *event_id)]);
+        let recorded = evidence::of_ids(db, &ids).await?;
+        if recorded.is_empty() {
+            return Err(ActError::NotFound("event"));
         }
-        _ => {
-            Whole::Plan.share(db).await?;
-            let visit = correction.about().ok_or(ActError::NotFound("visit"))?;
-            let key = case_of(db, contract, visit).await?;
-            corrections::add(db, correction).await?;
-            BTreeSet::from([key.ok_or(ActError::NotFound("visit"))?])
-        }
+        case_of(db, contract, visit_ref).await?.ok_or(ActError::NotFound("visit"))?;
+        corrections::add(db, correction).await?;
+        place_anew(db, contracts, recorded, now).await?.into_keys().collect()
+    } else {
+        Whole::Plan.share(db).await?;
+        let visit = correction.about().ok_or(ActError::NotFound("visit"))?;
+        let key = case_of(db, contract, visit).await?.ok_or(ActError::NotFound("visit"))?;
+        corrections::add(db, correction).await?;
+        BTreeSet::from([key])
     };
     let mut caseload = caseload::load(db, contracts, &keys).await?;
     let seen = caseload::seen(db, &caseload, &[], now).await?;
@@ -355,7 +351,7 @@ async fn change(
         Deed::Resolved => {
             message.state = State::Resolved;
             message.resolution = Some(Resolution::Coordinator);
-            message.detail = "a coordinator dealt with it".to_owned();
+            "a coordinator dealt with it".clone_into(&mut message.detail);
             resolved_at = Some(act.at);
         }
         Deed::Contact(_) => return Ok(()),

@@ -19,7 +19,7 @@ use crate::domain::refs::{ContractId, RunRef, VisitRef};
 use crate::domain::visit::Visit;
 use crate::domain::wording;
 use crate::sight::{Blindness, Deaf, PHONES_SILENT_FOR, Sights};
-use crate::store::alerts::{About, Said, StoredAlert, ToSave};
+use crate::store::alerts::{About, Raised, Said, StoredAlert, ToSave};
 use crate::store::{Db, StoreError, alerts, cases, daemons};
 use crate::telling;
 use crate::wire::alert::{AlertMessage, State};
@@ -104,6 +104,8 @@ impl BlindWatch {
             return Ok(());
         }
         if is_new {
+            let (kind, due_at) = (AlertKind::MonitoringBlind, Some(message.due_at));
+            db.raises(Raised { kind, due_at });
             error!(contract = %contract.id, "monitoring_blind: {}", cause(contract, blindness));
         }
         (message.detail, message.visits_at_risk) = (detail, visits_at_risk);

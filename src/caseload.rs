@@ -24,7 +24,7 @@ use crate::domain::register::Registers;
 use crate::domain::schedule3::Counted;
 use crate::domain::visit::{ClientNight, PlanRow, Reconciled, UNPLANNED_LENGTH, Visit, reconcile};
 use crate::domain::wording;
-use crate::store::alerts::{About, StoredAlert, ToSave};
+use crate::store::alerts::{About, Raised, StoredAlert, ToSave};
 use crate::store::cases::{CaseKey, Next};
 use crate::store::corrections::Placements;
 use crate::store::evidence::Recorded;
@@ -59,6 +59,8 @@ pub struct Case {
     pub due_at: Option<Instant>,
     /// The alerts that are new or have changed, by their place.
     changed: BTreeSet<usize>,
+    /// Those that are new and of which people are told.
+    raised: Vec<Raised>,
     /// What is to be said to others.
     said: Vec<AlertMessage>,
 }
@@ -126,6 +128,7 @@ pub async fn read(
             alerts: Vec::new(),
             due_at: None,
             changed: BTreeSet::new(),
+            raised: Vec::new(),
             said: Vec::new(),
         };
         caseload.insert(key.clone(), case);
@@ -239,6 +242,7 @@ pub async fn save(db: &mut Db, caseload: &Caseload, now: Instant) -> Result<(), 
             });
         }
         said.extend(case.said.iter().map(|message| Said::new(&case.contract, message)));
+        case.raised.iter().for_each(|raised| db.raises(*raised));
     }
     telling::save(db, &changed, &said, now).await?;
     let mut judged_by: HashMap<&ContractId, JudgedBy<'_>> = HashMap::new();
@@ -354,7 +358,7 @@ impl Case {
     pub fn assess(&mut self, now: Instant, cause: Cause, sight: Sight, seen: &Seen) {
         let (night, changes) = self.changes(now, cause, sight, seen);
         for change in changes {
-            self.apply(change, &night, now);
+            self.apply(change, &night, now, cause);
         }
         // What is held back while the daemon is blind stays due, or is due when it came to hold.
         let overdue = self.due_at.filter(|due_at| *due_at <= now);
@@ -403,7 +407,8 @@ impl Case {
     pub fn resolve(&mut self, id: uuid::Uuid, now: Instant) {
         let Some(index) = self.open_alert(id) else { return };
         let night = self.reconcile(now);
-        self.apply(Change::Resolve { index, resolution: Resolution::Coordinator }, &night, now);
+        let change = Change::Resolve { index, resolution: Resolution::Coordinator };
+        self.apply(change, &night, now, Cause::Receipt);
         self.due_at = Some(now);
     }
 
@@ -414,7 +419,7 @@ impl Case {
         self.due_at = Some(now);
     }
 
-    fn apply(&mut self, change: Change, night: &Reconciled, now: Instant) {
+    fn apply(&mut self, change: Change, night: &Reconciled, now: Instant, cause: Cause) {
         match change {
             Change::Open(alert) => {
                 let visit = night.visits.iter().find(|visit| visit.visit_ref == alert.visit_ref);
@@ -424,6 +429,14 @@ impl Case {
                 });
                 let message = message(&self.contract, visit, &alert, before.count());
                 self.say(self.alerts.len(), alert.told, &message);
+                if alert.told {
+                    // A plan or a decision that came later could not be acted on before.
+                    let known_from = visit.plan.as_ref().map(|plan| plan.known_from);
+                    let looked_at = self.due_at.filter(|due_at| *due_at <= now);
+                    let due_at = known_from.max(looked_at).max(Some(alert.due_at));
+                    let due_at = due_at.filter(|_| cause == Cause::Time);
+                    self.raised.push(Raised { kind: alert.kind, due_at });
+                }
                 self.alerts.push(StoredAlert { alert, message });
             }
             Change::Resolve { index, resolution } => {

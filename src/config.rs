@@ -7,6 +7,7 @@
 mod broker;
 mod contracts;
 mod explain;
+mod heartbeat;
 mod keys;
 mod layers;
 mod mistakes;
@@ -22,6 +23,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use hyper::Uri;
@@ -48,6 +50,8 @@ pub struct Settings {
     pub broker: BrokerSettings,
     /// The night board and the API.
     pub http: HttpSettings,
+    /// Who is told, over HTTP, that the daemon works, if anybody.
+    pub heartbeat: Option<HeartbeatSettings>,
     /// The log.
     pub log: LogSettings,
     /// Working days (R22).
@@ -150,6 +154,23 @@ pub struct HttpSettings {
     pub asks_for_tokens: bool,
     /// Whether browsers come by TLS, through a proxy that speaks it.
     pub behind_tls: bool,
+}
+
+/// Who is told, over HTTP, that the daemon works.
+#[derive(Clone)]
+pub struct HeartbeatSettings {
+    /// The address that is asked for. It may hold a secret.
+    pub url: reqwest::Url,
+    /// How often.
+    pub every: Duration,
+    /// How TLS is spoken there.
+    pub tls: Arc<rustls::ClientConfig>,
+}
+
+impl fmt::Debug for HeartbeatSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeartbeatSettings").field("every", &self.every).finish_non_exhaustive()
+    }
 }
 
 /// The log.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tracing::{info, warn};
 
 use crate::acts::Office;
@@ -79,7 +79,8 @@ pub struct Daemon {
     changes: JoinHandle<()>,
     /// Who tells people.
     notifier: Notifier,
-    heartbeat: JoinHandle<()>,
+    /// They say how it is.
+    heartbeat: JoinSet<()>,
     /// No other daemon may have the file meanwhile.
     _lock: Option<DatabaseLock>,
     /// Stops HTTP.
@@ -141,6 +142,7 @@ impl Daemon {
             office,
             changes.clone(),
         );
+        let metrics = Arc::clone(&app.scrape.metrics);
         let watching = changes.watch(store.clone(), Arc::clone(&contracts), http_stopping.clone());
         let watching = tokio::spawn(watching);
         let http = http::Server::start(listening, app, http_stopping);
@@ -154,7 +156,7 @@ impl Daemon {
             client_id,
             Arc::clone(&slots),
             Arc::clone(&outbox),
-            Arc::clone(&health),
+            metrics,
             hearing,
         );
         let (say_drained, drained) = oneshot::channel();
@@ -179,8 +181,7 @@ impl Daemon {
             Kept { requests, task: tokio::spawn(keeper.keep(means, of_keeper)) }
         });
         let notifier = Notifier::start(settings, of_notifier, lock.is_some())?;
-        heartbeat::started();
-        let heartbeat = tokio::spawn(heartbeat::beat(health, status));
+        let heartbeat = heartbeat::start(settings.heartbeat.as_ref(), health, status)?;
         Ok(Self {
             store,
             intake,
@@ -223,7 +224,7 @@ impl Daemon {
     /// When a task has died, which is a bug.
     pub async fn stop(self) -> anyhow::Result<()> {
         heartbeat::stopping();
-        self.heartbeat.abort();
+        drop(self.heartbeat);
         self.notifier.stop().await.context(DIED)?;
         let mut embedded = None;
         match self.intake {

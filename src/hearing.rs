@@ -28,7 +28,8 @@ pub const HELD_UP_MIN: TimeDelta = TimeDelta::seconds(5);
 pub struct Hearing {
     /// What it hears now.
     pub sights: Sights,
-    health: Arc<Health>,
+    /// How the daemon is, as it is told to others.
+    pub health: Arc<Health>,
     /// How long those who have something to say may take after a broker that keeps nothing is there.
     grace: Duration,
     /// When it will hear, if nothing comes between.

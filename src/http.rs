@@ -2,7 +2,7 @@
 //!
 //! Every route but a few that say nothing about anybody is a [`Door`]: it says what it lets do, and who
 //! may not do that does not come in. `/healthz` answers while the process does; `/readyz` is 200 while
-//! the daemon hears the broker and commits, else 503.
+//! the daemon hears the broker and commits, else 503; `/metrics` is for Prometheus.
 
 pub mod api;
 pub mod auth;
@@ -39,6 +39,7 @@ use self::stream::Changes;
 use crate::acts::Office;
 use crate::config::{Contracts, HttpSettings};
 use crate::health::Health;
+use crate::metrics::scrape::{self, Scrape};
 use crate::mqtt::stopped;
 use crate::store::Store;
 
@@ -49,7 +50,7 @@ const CONNECTIONS_MAX: usize = 2_000;
 /// The longest that a request's head may take to come.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// The longest that an answer may take, the request's body included; streams and imports apart.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 /// The largest body, where nothing else is said.
 const BODY_MAX_BYTES: usize = 64 * 1024;
 /// How long to wait when the system has no more connections.
@@ -71,6 +72,8 @@ impl std::ops::Deref for AppState {
 pub struct App {
     /// Whether the daemon works.
     pub health: Arc<Health>,
+    /// What Prometheus reads.
+    pub scrape: Scrape,
     /// The database.
     pub store: Store,
     /// The contracts.
@@ -101,6 +104,7 @@ impl AppState {
         changes: Changes,
     ) -> Self {
         Self(Arc::new(App {
+            scrape: Scrape::new(Arc::clone(&health), store.clone()),
             health,
             store,
             contracts,
@@ -247,9 +251,11 @@ fn routes(app: AppState) -> Router {
         .route("/api/v1/openapi.json", get(async || Json(openapi::document())))
         .route("/healthz", get(async || Json(json!({"status": "alive"}))))
         .route("/readyz", get(ready))
+        .route("/metrics", get(scrape::serve).with_state(app.scrape.clone()))
         .fallback(async || Problem::not_found("path"))
         .layer(middleware::from_fn(pages::in_words))
         .layer(middleware::from_fn_with_state(app.clone(), headers))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app.scrape.metrics), scrape::count))
         .with_state(app)
 }
 

@@ -40,12 +40,12 @@ const PARALLEL_FROM: usize = 100;
 /// What became of the messages of a batch.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Tally {
-    /// New events.
-    pub accepted: u64,
+    /// New events: when they happened, by their devices.
+    pub accepted: Vec<Instant>,
     /// Events that were there already.
     pub duplicate: u64,
-    /// Messages that could not be used.
-    pub rejected: u64,
+    /// Messages that could not be used: why.
+    pub rejected: Vec<RejectCode>,
     /// The contracts of which a phone was heard.
     pub heard: BTreeSet<ContractId>,
     /// The contracts of which a unit said that something happened.
@@ -164,7 +164,7 @@ pub async fn record(
                 continue;
             }
             Said::New(at) => {
-                tally.accepted += 1;
+                tally.accepted.push(new[*at].1.event.occurred_at);
                 arrived.accepted(&new[*at].1.event);
                 Receipt::accepted(&new[*at].1, desk.placed(&new[*at].1, &places[*at], now))
             }
@@ -175,7 +175,7 @@ pub async fn record(
                 Receipt::duplicate(decoded, received_at, desk.placed(decoded, &place, now))
             }
             Said::Unusable(rejection) => {
-                tally.rejected += 1;
+                tally.rejected.push(rejection.code);
                 arrived.rejected(message);
                 keep(db, message, rejection, &arrived.page_of(message)).await?;
                 Receipt::rejected(rejection, &message.payload, message.received_at)

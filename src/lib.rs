@@ -76,6 +76,7 @@ pub mod notify;
 pub mod publish;
 pub mod health;
 pub mod tokens;
+pub mod metrics;
 pub mod http;
 pub mod heartbeat;
 pub mod daemon;

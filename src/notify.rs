@@ -31,7 +31,7 @@ use crate::domain::alert::{AlertKind, Resolution};
 use crate::domain::instant::Instant;
 use crate::report::notification::{About as WordsAbout, Words, words};
 use crate::slots::Slots;
-use crate::store::alerts::{About, Said as Stored, ToSave};
+use crate::store::alerts::{About, Raised, Said as Stored, ToSave};
 use crate::store::notifications::{self, Fate};
 use crate::store::{Db, Store, StoreError, alerts};
 use crate::telling::{self, Said};
@@ -343,6 +343,7 @@ impl Desk {
         let of = About::Recipient(contract.id.clone(), name.clone(), night);
         let changed = ToSave { about: of, message: &message, told: true, resolved_at: None };
         let said = Said { contract, message: &message, about: Some(name) };
+        db.raises(Raised { kind, due_at: None });
         telling::save(db, &[changed], &[said], now).await
     }
 

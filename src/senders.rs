@@ -12,7 +12,7 @@ use crate::domain::event::Sender;
 use crate::domain::instant::Instant;
 use crate::domain::policy::Contract;
 use crate::domain::refs::ContractId;
-use crate::store::alerts::{About, Said, ToSave, of_sender};
+use crate::store::alerts::{About, Raised, Said, ToSave, of_sender};
 use crate::store::senders::{SenderKey, SenderState};
 use crate::store::{Db, StoreError, senders};
 use crate::telling;
@@ -207,6 +207,9 @@ async fn look(
                 let night = contract.night_of(*due_at);
                 let told = now < night_end(contract.zone, night);
                 let message = raise(contract, &key.1, *kind, *due_at, &state);
+                if told {
+                    db.raises(Raised { kind: *kind, due_at: Some(*due_at) });
+                }
                 changed.push((About::Sender(key.clone(), night), message, told));
             }
         }

@@ -18,7 +18,7 @@ use crate::domain::plan_check::{EXPECTED_AFTER_NIGHTS, plan_due_at};
 use crate::domain::policy::Contract;
 use crate::domain::refs::ContractId;
 use crate::sight::Sights;
-use crate::store::alerts::{About, Said, ToSave};
+use crate::store::alerts::{About, Raised, Said, ToSave};
 use crate::store::{Db, StoreError, alerts, cases, plan, senders};
 use crate::telling;
 use crate::wire::alert::{AlertMessage, State};
@@ -145,7 +145,11 @@ async fn look_at(
     let known = known.into_iter().find(|said| said.night == night);
     let changed = match known {
         None if expected && !has_plan => {
-            Some((no_plan(contract, night, due_at), now < night_end(contract.zone, night)))
+            let told = now < night_end(contract.zone, night);
+            if told {
+                db.raises(Raised { kind: AlertKind::NoPlan, due_at: Some(due_at) });
+            }
+            Some((no_plan(contract, night, due_at), told))
         }
         Some(Said { told, mut message, .. }) if has_plan && message.resolution.is_none() => {
             message.state = State::Resolved;

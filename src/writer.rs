@@ -23,15 +23,16 @@ use crate::clock;
 use crate::config::Contracts;
 use crate::domain::alert::Sight;
 use crate::domain::instant::Instant;
-use crate::health::Health;
 use crate::hearing::Hearing;
 use crate::ingest::{self, Tally};
 use crate::message::{Inbound, Message};
+use crate::metrics::Metrics;
 use crate::publish::Outcome;
 use crate::senders;
 use crate::sight::Sights;
 use crate::slots::Slots;
 use crate::slots::keeper::name_of;
+use crate::store::alerts::Raised;
 use crate::store::hold::Whole;
 use crate::store::outbox::ToPublish;
 use crate::store::{Db, Store, StoreError, daemons, outbox};
@@ -147,12 +148,12 @@ pub struct Writer {
     client_id: String,
     slots: Arc<Slots>,
     outbox: Arc<Outbox>,
-    health: Arc<Health>,
+    metrics: Arc<Metrics>,
     hearing: Hearing,
     watches: Watches,
     look_at: Tick,
     /// Messages that could not be used and of which the log has not spoken yet.
-    rejected: u64,
+    rejected: usize,
     say_rejected_at: Tick,
 }
 
@@ -194,6 +195,7 @@ struct Taken {
 /// What has been done in one transaction, once it has committed.
 struct Done {
     tally: Tally,
+    raised: Vec<Raised>,
     sights: Sights,
     watches: Watches,
     /// There is more to be done of the kind.
@@ -211,7 +213,7 @@ impl Writer {
         client_id: String,
         slots: Arc<Slots>,
         outbox: Arc<Outbox>,
-        health: Arc<Health>,
+        metrics: Arc<Metrics>,
         hearing: Hearing,
     ) -> Self {
         let now = Tick::now();
@@ -221,7 +223,7 @@ impl Writer {
             client_id,
             slots,
             outbox,
-            health,
+            metrics,
             hearing,
             watches: Watches::default(),
             look_at: now,
@@ -241,6 +243,7 @@ impl Writer {
         let mut buffer = Vec::with_capacity(BATCH_MAX);
         let mut open = true;
         while open {
+            self.tell_sight();
             let received = timeout_at(self.look_at, inbound.recv_many(&mut buffer, BATCH_MAX));
             open = !matches!(received.await, Ok(0));
             let now = clock::now();
@@ -293,6 +296,14 @@ impl Writer {
         self.clear(&mut outcomes).await;
     }
 
+    /// Tells for whom the daemon is blind.
+    fn tell_sight(&self) {
+        for contract in self.contracts.iter() {
+            let blind = self.hearing.sights.blindness(&contract.id).is_some();
+            self.metrics.sees(&contract.id, blind);
+        }
+    }
+
     /// Removes from the outbox what the publisher reports until it has stopped.
     async fn clear(&mut self, outcomes: &mut mpsc::Receiver<Outcome>) {
         let mut buffer = Vec::new();
@@ -315,6 +326,7 @@ impl Writer {
         loop {
             self.slots.writer_turns();
             self.hearing.sights.follow(self.slots.fleet(), clock::now());
+            let tried_at = Tick::now();
             let tried = self.transact(&work, &batch, &mut perhaps);
             let tried = timeout(TRANSACTION_MAX, tried).await;
             let failed = match tried.unwrap_or(Err(StoreError::TooSlow)) {
@@ -324,6 +336,7 @@ impl Writer {
                     }
                     let micros = began.elapsed().as_micros();
                     debug!(messages = work.messages(), micros, "committed");
+                    self.metrics.committed(work.name(), tried_at.elapsed());
                     return perhaps.is_some_and(|done| self.committed(work, done));
                 }
                 Err(failed) => failed,
@@ -343,7 +356,9 @@ impl Writer {
             }
             // Messages wait outside meanwhile: what has been heard is not all.
             self.hearing.doubt(clock::now());
-            self.health.failed(why);
+            self.hearing.health.failed(why);
+            self.metrics.database_failed();
+            self.tell_sight();
             self.watches.alive_at = Tick::now();
             if !open && tries >= STOP_TRIES_MAX {
                 return false;
@@ -368,6 +383,7 @@ impl Writer {
         }
         let mut done = Done {
             tally: Tally::default(),
+            raised: Vec::new(),
             sights: self.hearing.sights.clone(),
             watches: self.watches.clone(),
             more: false,
@@ -378,6 +394,7 @@ impl Writer {
             Work::Look(as_of) => self.look(&mut tx, *as_of, &mut done).await?,
             Work::Apply => done.more = apply::step(&mut tx, &self.contracts, clock::now()).await?,
         }
+        done.raised = tx.raised().to_vec();
         *perhaps = Some(done);
         tx.commit().await
     }
@@ -444,10 +461,14 @@ impl Writer {
     fn committed(&mut self, work: Work, done: Done) -> bool {
         // A transaction that wrote nothing says nothing about the disk.
         if work.messages() > 0 || done.watches.alive_at != self.watches.alive_at {
-            self.health.committed();
+            self.hearing.health.committed();
         }
+        let now = clock::now();
+        self.metrics.raised(&done.raised, now);
         (self.hearing.sights, self.watches) = (done.sights, done.watches);
         if let Work::Take(taken) = work {
+            let received = taken.messages.iter().map(|message| message.received_at);
+            self.metrics.recorded(&done.tally, received, now);
             for message in taken.messages {
                 message.ack.send();
             }
@@ -462,7 +483,7 @@ impl Writer {
             );
         }
         self.outbox.news.notify_one();
-        self.rejected += done.tally.rejected;
+        self.rejected += done.tally.rejected.len();
         if self.rejected > 0 && Tick::now() >= self.say_rejected_at {
             warn!(rejected = self.rejected, "messages could not be used; they are kept");
             (self.rejected, self.say_rejected_at) = (0, Tick::now() + SAY_REJECTED_EVERY);
@@ -481,6 +502,15 @@ impl Work {
                     && !taken.put_back
             }
             Self::Look(_) | Self::Apply => false,
+        }
+    }
+
+    /// What it is called where transactions are counted.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Take(_) => "messages",
+            Self::Look(_) => "deadlines",
+            Self::Apply => "imports",
         }
     }
 

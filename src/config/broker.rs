@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use rustls::RootCertStore;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 
-use super::layers::read_file;
 use super::mistakes::{Mistake, Notes};
 use super::read::{Entry, Noted, Table};
 use super::{BrokerKind, BrokerSettings, ClientTls, ListenTls, Secret};
@@ -171,23 +170,9 @@ pub(super) fn secret(
     max_bytes: usize,
     notes: &mut Notes,
 ) -> Result<Option<Secret>, Noted> {
-    let in_file = format!("{what}_file");
-    let given =
-        table.read_optional(what, notes, |entry| fits(entry, what, entry.text()?, max_bytes));
-    let from_file = table.read_optional(&in_file, notes, |entry| {
-        let text = read_file(&entry.path()?).map_err(|why| entry.wrong(why))?;
-        let line = text.strip_suffix('\n').unwrap_or(&text);
-        fits(entry, what, line.strip_suffix('\r').unwrap_or(line), max_bytes)
-    });
-    if let (Some(given), Some(file)) = (table.optional(what), table.optional(&in_file)) {
-        notes.add(file.mistake(format_args!(
-            "the {what} is also given by {} ({}): leave one of the two out",
-            given.name(),
-            given.origin
-        )));
-        return Err(Noted);
-    }
-    Ok(given?.or(from_file?))
+    table.text_or_file([what, &format!("{what}_file")], notes, |entry, text| {
+        fits(entry, what, text, max_bytes)
+    })
 }
 
 /// How the daemon speaks TLS with a broker elsewhere, if it does.

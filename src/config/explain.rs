@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{Addressee, BrokerKind, Channel, LogFormat, Security, Settings, Smtp};
+use super::{
+    Addressee, BrokerKind, Channel, HeartbeatSettings, LogFormat, Security, Settings, Smtp,
+};
 use crate::domain::calendar::DatedBy;
 use crate::domain::policy::{Contract, Policy, Unit};
 use crate::domain::recipient::Audience;
@@ -32,6 +34,12 @@ pub fn explain(settings: &Settings) -> String {
         "for everybody on this machine, without a token"
     };
     say("HTTP", &format!("night board and API on {}, {who}", settings.http.listen));
+    if let Some(HeartbeatSettings { url, every, .. }) = &settings.heartbeat {
+        let host = url.host_str().unwrap_or_default();
+        let scheme = url.scheme();
+        let every = every.as_secs();
+        say("Heartbeat", &format!("every {every} s to {scheme}://{host}, while the daemon works"));
+    }
     let level = settings.log.level.as_str().to_lowercase();
     let format = match settings.log.format {
         LogFormat::Text => "as text",

@@ -7,7 +7,7 @@ pub(super) struct Section {
 }
 
 /// The sections that a file and the environment may set.
-pub(super) const SECTIONS: [Section; 8] = [
+pub(super) const SECTIONS: [Section; 9] = [
     Section { name: "database", keys: &["url", "password", "password_file"] },
     Section {
         name: "broker",
@@ -29,6 +29,7 @@ pub(super) const SECTIONS: [Section; 8] = [
         ],
     },
     Section { name: "http", keys: &["listen", "tokens", "behind_tls"] },
+    Section { name: "heartbeat", keys: &["url", "url_file", "every_seconds"] },
     Section { name: "log", keys: &["level", "format"] },
     Section { name: "calendar", keys: &["bank_holidays_file"] },
     Section {
@@ -44,9 +45,6 @@ pub(super) const SECTIONS: [Section; 8] = [
         keys: &["url", "key", "key_file", "sms_template", "email_template"],
     },
 ];
-
-/// The keys whose values are never shown.
-pub(super) const SECRETS: [&str; 3] = ["password", "secret", "key"];
 
 /// The name of the list of contracts.
 pub(super) const CONTRACT: &str = "contract";
@@ -99,6 +97,11 @@ pub(super) const SERVICE_HOURS_KEYS: [&str; 2] = ["from", "to"];
 
 /// How the names of environment variables begin that are meant for nightrun.
 pub(super) const ENVIRONMENT_PREFIX: &str = "NIGHTRUN__";
+
+/// Whether a value of that key is never shown.
+pub(super) fn is_secret(section: &str, key: &str) -> bool {
+    matches!(key, "password" | "secret" | "key") || (section, key) == ("heartbeat", "url")
+}
 
 /// The environment variable that sets a key.
 pub(super) fn variable(section: &str, key: &str) -> String {

@@ -9,7 +9,7 @@ use ::config::{Value, ValueKind};
 use chrono::{Datelike, NaiveDate, NaiveTime, TimeDelta};
 
 use super::keys;
-use super::layers::{ENVIRONMENT, Values};
+use super::layers::{ENVIRONMENT, Values, read_file};
 use super::mistakes::{Mistake, Notes};
 use crate::domain::instant::{YEAR_MAX, YEAR_MIN};
 
@@ -55,7 +55,7 @@ impl<'a> Table<'a> {
         } else {
             format!("{}{}{key}", self.name, self.separator)
         };
-        Some(Entry { name, origin, kind: &value.kind, secret: keys::SECRETS.contains(&key) })
+        Some(Entry { name, origin, kind: &value.kind, secret: keys::is_secret(&self.name, key) })
     }
 
     /// Reads the value of a key that has a default.
@@ -80,6 +80,30 @@ impl<'a> Table<'a> {
             Some(entry) => notes.take(read(&entry)).map(Some).ok_or(Noted),
             None => Ok(None),
         }
+    }
+
+    /// Reads a text that is given by the first key or, without the newline at its end, by the file that
+    /// the second one names.
+    pub(super) fn text_or_file<T>(
+        &self,
+        [key, file_key]: [&str; 2],
+        notes: &mut Notes,
+        read: impl Fn(&Entry<'a>, &str) -> Result<T, Mistake>,
+    ) -> Result<Option<T>, Noted> {
+        let given = self.read_optional(key, notes, |entry| read(entry, entry.text()?));
+        let from_file = self.read_optional(file_key, notes, |entry| {
+            let text = read_file(&entry.path()?).map_err(|why| entry.wrong(why))?;
+            let line = text.strip_suffix('\n').unwrap_or(&text);
+            read(entry, line.strip_suffix('\r').unwrap_or(line))
+        });
+        if let (Some(given), Some(file)) = (self.optional(key), self.optional(file_key)) {
+            let (name, origin) = (given.name(), given.origin);
+            notes.add(file.mistake(format_args!(
+                "the {key} is also given by {name} ({origin}): leave one of the two out"
+            )));
+            return Err(Noted);
+        }
+        Ok(given?.or(from_file?))
     }
 
     /// A mistake in this table, not in a single one of its keys.
@@ -233,6 +257,23 @@ impl<'a> Entry<'a> {
             _ => None,
         };
         values.ok_or_else(|| self.mistake(right))
+    }
+
+    /// A whole number of seconds.
+    pub(super) fn seconds(&self, range: &RangeInclusive<i64>) -> Result<u64, Mistake> {
+        let seconds = match self.kind {
+            ValueKind::I64(seconds) => Some(*seconds),
+            // The environment knows texts only.
+            ValueKind::String(text) => text.parse().ok(),
+            _ => None,
+        };
+        let seconds = seconds.filter(|seconds| range.contains(seconds));
+        seconds.and_then(|seconds| u64::try_from(seconds).ok()).ok_or_else(|| {
+            let (from, to) = (range.start(), range.end());
+            self.wrong(format_args!(
+                "write a whole number of seconds from {from} to {to}, without quotes"
+            ))
+        })
     }
 
     /// A number of metres.

@@ -9,7 +9,7 @@ use super::mistakes::Notes;
 use super::read::{Entry, Table};
 use super::{
     BrokerKind, CalendarSettings, HttpSettings, LogFormat, LogSettings, Settings, broker,
-    contracts, notify,
+    contracts, heartbeat, notify,
 };
 use crate::store::Database;
 use crate::wire::bank_holidays;
@@ -43,6 +43,7 @@ pub(super) fn read(merged: &Merged, has_file: bool, notes: &mut Notes) -> Option
              database.url",
         ));
     }
+    let heartbeat = heartbeat::read(&section("heartbeat"), notes);
     let log = log(&section("log"), notes);
     let calendar = calendar(&section("calendar"), notes);
     // Contracts are read even if the bank holidays could not be, so that all mistakes are said.
@@ -59,6 +60,7 @@ pub(super) fn read(merged: &Merged, has_file: bool, notes: &mut Notes) -> Option
             asks_for_tokens: tokens?,
             behind_tls: behind_tls?,
         },
+        heartbeat: heartbeat.ok()?,
         log: log?,
         calendar: calendar?,
         notify: notify?,

@@ -151,6 +151,7 @@ fn every_key_of_the_annotated_file_has_a_comment_above() {
                 "#password ",
                 "#secret ",
                 "#key ",
+                "#url ",
                 "#tls_cert_file",
                 "#client_cert_file",
                 "unplanned_service ",

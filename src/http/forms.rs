@@ -11,14 +11,18 @@ use uuid::Uuid;
 
 use super::AppState;
 use super::api::Named;
-use super::api::alerts::{done, rung};
+use super::api::alerts::{done, rung, said};
+use super::api::clients::hold;
 use super::api::events::{Decision, Placement, decide, put};
 use super::auth::{COOKIE, SESSION_UNUSED_MAX, Visitor, address, must_be_own, who};
 use super::doors::Doors;
 use super::problem::Problem;
 use crate::domain::calendar::{local, read_local};
 use crate::domain::contact::{Contact, ContactOutcome, Deed as ActDeed};
-use crate::domain::instant::Instant;
+use crate::domain::correction::COMMENT_MAX_CHARS;
+use crate::domain::instant::{Instant, parse_instant};
+use crate::domain::plan::Suspension;
+use crate::domain::refs::BadReference;
 use crate::domain::role::Deed;
 use crate::store::alerts;
 use crate::{clock, tokens};
@@ -32,6 +36,7 @@ pub fn doors(doors: Doors) -> Doors {
         .post("/alerts/{alert}/resolve", Deed::Act, resolve)
         .post("/contracts/{contract}/visits/{visit}/corrections", Deed::Act, correct)
         .post("/contracts/{contract}/events/{event}/place", Deed::Act, place)
+        .post("/contracts/{contract}/suspensions", Deed::Act, suspend)
 }
 
 /// A form of a page of the visitor's own session.
@@ -188,6 +193,58 @@ async fn place(
 #[derive(Deserialize)]
 struct Nothing {}
 
+/// A client who is in hospital or away. Times are instants, or the contract's local ones.
+#[derive(Debug, Deserialize)]
+struct Away {
+    client_ref: String,
+    from: String,
+    to: String,
+    notified_at: Option<String>,
+    reason: String,
+}
+
+async fn suspend(
+    State(app): State<AppState>,
+    visitor: Visitor,
+    Named(contract): Named<String>,
+    headers: HeaderMap,
+    Own(away): Own<Away>,
+) -> Result<Redirect, Problem> {
+    let id = contract.parse().map_err(|_| Problem::not_found("contract"))?;
+    let contract = app.contracts.get(&id).ok_or_else(|| Problem::not_found("contract"))?;
+    let client_ref = away
+        .client_ref
+        .trim()
+        .parse()
+        .map_err(|bad: BadReference| Problem::unusable(format!("client's reference: {bad}")))?;
+    let now = clock::now();
+    let time = |name: &str, text: &str| match text.trim() {
+        "" => Ok(None),
+        "now" => Ok(Some(now)),
+        text => {
+            let local = || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M").ok();
+            let local = || local().map(|local| read_local(contract.zone, local).instant());
+            let wrong = || Problem::unusable(format!("{name}: write a time, as 2026-11-23T02:05"));
+            parse_instant(text).ok().or_else(local).ok_or_else(wrong).map(Some)
+        }
+    };
+    let from = time("from", &away.from)?.unwrap_or(now);
+    let to = time("until", &away.to)?;
+    let notified_at = away.notified_at.as_deref().map(|at| time("told", at)).transpose()?;
+    let reason = said("reason", Some(away.reason), COMMENT_MAX_CHARS)?
+        .ok_or_else(|| Problem::unusable("reason: say why"))?;
+    let suspension = Suspension {
+        contract: contract.id.clone(),
+        client_ref,
+        from,
+        to,
+        notified_at: notified_at.flatten().unwrap_or(now),
+        reason,
+    };
+    hold(&app, &visitor, &suspension, now).await?;
+    Ok(back(&headers))
+}
+
 /// A token, and where to go with it.
 #[derive(Deserialize)]
 pub struct SignIn {
@@ -221,10 +278,7 @@ pub async fn sign_in(State(app): State<AppState>, request: Request) -> Result<Re
 ///
 /// # Errors
 /// When the database fails.
-pub async fn sign_out(
-    State(app): State<AppState>,
-    request: Request,
-) -> Result<Response, Problem> {
+pub async fn sign_out(State(app): State<AppState>, request: Request) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
     let visitor = who(&app, &parts).await?;
     parts.extensions.insert(visitor.clone());

@@ -13,6 +13,7 @@ pub mod frame;
 pub mod lanes;
 pub mod map;
 pub mod performance;
+pub mod plan;
 pub mod serve;
 pub mod sign_in;
 pub mod story;

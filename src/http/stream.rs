@@ -3,7 +3,7 @@
 //! One task looks for changes in the database, so that a daemon also tells what another one has written.
 //! Nothing is looked for while nobody listens. Who cannot keep up is told to load anew.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,7 +126,7 @@ impl Changes {
         };
         let mut keys = known.mark.next(&mut db, EVENTS_MAX).await?;
         let mut changed: Vec<Found> = Vec::new();
-        let mut gone: BTreeMap<Uuid, ()> = known.said.keys().map(|id| (*id, ())).collect();
+        let mut gone: BTreeSet<Uuid> = known.said.keys().copied().collect();
         for one in open {
             let (id, said) = (one.message.alert_id, text(&one));
             gone.remove(&id);
@@ -134,7 +134,7 @@ impl Changes {
                 changed.push(one);
             }
         }
-        for id in gone.into_keys() {
+        for id in gone {
             known.said.remove(&id);
             changed.extend(alerts::find(&mut db, id).await?);
         }

@@ -155,7 +155,8 @@ pub async fn handed_in(
     contract: &ContractId,
     events: &BTreeSet<EventId>,
 ) -> Result<BTreeMap<EventId, HandedIn>, StoreError> {
-    let found: Vec<(String, Option<i64>, i64, String, Option<String>)> =
+    type Row = (String, Option<i64>, i64, String, Option<String>);
+    let found: Vec<Row> =
         sql("SELECT h.event_id, h.rejected_id, h.at, h.who, h.why FROM jsonb_each($2) k \
              CROSS JOIN handed_in h WHERE h.contract = $1 AND h.event_id = k.value->>'id' \
              ORDER BY h.id")

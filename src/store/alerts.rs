@@ -28,6 +28,15 @@ pub struct StoredAlert {
 /// What an alert about a recipient has for the kind of a sender.
 const RECIPIENT: &str = "recipient";
 
+/// An alert that is new, and of which people are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Raised {
+    /// What is wrong.
+    pub kind: AlertKind,
+    /// If time brought it about: when it was due, or when that became known by which it was.
+    pub due_at: Option<Instant>,
+}
+
 #[derive(FromRow, Deserialize)]
 struct AlertRow {
     id: String,
@@ -283,6 +292,18 @@ pub async fn no_plan(
         .bind(night_text(from)),
     )
     .await
+}
+
+/// How many alerts are open of which people were told, by their kind.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_open(db: &mut Db) -> Result<Vec<(AlertKind, i64)>, StoreError> {
+    let found: Vec<(String, i64)> = sql("SELECT kind, count(*) FROM alert \
+         WHERE resolved_at IS NULL AND told = 1 GROUP BY kind")
+    .fetch_all(db)
+    .await?;
+    found.into_iter().map(|(kind, count)| Ok((read_word(&kind)?, count))).collect()
 }
 
 type SaidRow = (String, i64, String);

@@ -17,6 +17,7 @@ use sqlx::{AssertSqlSafe, Postgres};
 
 use self::tables::Table;
 use super::lock::{DatabaseLock, LockError};
+use super::sql::Tx;
 use super::versions::{self, Older};
 use super::{CONNECTIONS_MAX, Database, Db, StoreError, postgres_pool};
 
@@ -335,10 +336,10 @@ async fn must_be_empty(target: &PgPool, database: &Database) -> Result<(), CopyE
 }
 
 async fn read_file(pool: &SqlitePool) -> Result<Db, StoreError> {
-    Ok(Db::Sqlite(pool.begin().await?))
+    Ok(Tx::Sqlite(pool.begin().await?).into())
 }
 
 async fn read_target(pool: &PgPool) -> Result<Db, StoreError> {
     let tx = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    Ok(Db::Postgres { tx, writes: false, slot: 0 })
+    Ok(Tx::Postgres { tx, writes: false, slot: 0 }.into())
 }

@@ -84,6 +84,7 @@ use crate::domain::refs::{BadReference, ContractId};
 use crate::mqtt::SlotNumber;
 pub use database::Database;
 pub use sql::Db;
+use sql::Tx;
 use turn::Turns;
 use versions::{Older, Versions};
 
@@ -401,13 +402,14 @@ impl Store {
     /// # Errors
     /// As above.
     pub async fn write_for(&self, slot: SlotNumber) -> Result<Db, StoreError> {
-        Ok(match &self.0 {
+        let tx = match &self.0 {
             Pools::Sqlite { writer, turns, .. } => {
                 let _turn = turns.take().await.map_err(sqlx::Error::Io)?;
-                Db::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
+                Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
             }
-            Pools::Postgres(pool) => Db::Postgres { tx: pool.begin().await?, writes: true, slot },
-        })
+            Pools::Postgres(pool) => Tx::Postgres { tx: pool.begin().await?, writes: true, slot },
+        };
+        Ok(tx.into())
     }
 
     /// Begins a transaction that reads, all from the same moment.
@@ -416,12 +418,13 @@ impl Store {
     /// When the database fails.
     pub async fn read(&self) -> Result<Db, StoreError> {
         const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        Ok(match &self.0 {
-            Pools::Sqlite { reader, .. } => Db::Sqlite(reader.begin().await?),
+        let tx = match &self.0 {
+            Pools::Sqlite { reader, .. } => Tx::Sqlite(reader.begin().await?),
             Pools::Postgres(pool) => {
-                Db::Postgres { tx: pool.begin_with(BEGIN).await?, writes: false, slot: 0 }
+                Tx::Postgres { tx: pool.begin_with(BEGIN).await?, writes: false, slot: 0 }
             }
-        })
+        };
+        Ok(tx.into())
     }
 
     /// Closes all connections; a SQLite file's write-ahead log is folded in.

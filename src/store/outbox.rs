@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use sqlx::FromRow;
 
 use super::sql::sql;
-use super::{Db, StoreError, read_word, rows};
+use super::{Db, StoreError, at, read_word, rows};
 use crate::domain::instant::Instant;
 use crate::domain::words::words;
 use crate::mqtt::SlotNumber;
@@ -120,6 +120,19 @@ pub async fn take(
     .fetch_all(db)
     .await?;
     found.into_iter().map(OutboxRow::read).collect()
+}
+
+/// What waits to be published: how many rows, and since when the oldest does.
+///
+/// # Errors
+/// When the database fails.
+pub async fn waiting(db: &mut Db) -> Result<Vec<(Kind, i64, Instant)>, StoreError> {
+    let found: Vec<(String, i64, i64)> =
+        sql("SELECT kind, count(*), min(written_at) FROM outbox GROUP BY kind")
+            .fetch_all(db)
+            .await?;
+    let read = |(kind, rows, since): (String, i64, i64)| Ok((read_word(&kind)?, rows, at(since)));
+    found.into_iter().map(read).collect()
 }
 
 /// Removes rows of which the broker has all messages, or has refused them.

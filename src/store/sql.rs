@@ -13,10 +13,18 @@ use sqlx::{Arguments, AssertSqlSafe, FromRow, Postgres, SqlSafeStr, SqlStr, Sqli
 use tokio::time::Instant as Tick;
 
 use super::StoreError;
+use super::alerts::Raised;
 use crate::mqtt::SlotNumber;
 
 /// A transaction.
-pub enum Db {
+pub struct Db {
+    pub(super) tx: Tx,
+    /// The alerts that it raises.
+    raised: Vec<Raised>,
+}
+
+/// A transaction of an engine.
+pub(super) enum Tx {
     /// In a SQLite file.
     Sqlite(Transaction<'static, Sqlite>),
     /// In PostgreSQL.
@@ -30,30 +38,47 @@ pub enum Db {
     },
 }
 
+impl From<Tx> for Db {
+    fn from(tx: Tx) -> Self {
+        Self { tx, raised: Vec::new() }
+    }
+}
+
 impl Db {
+    /// Takes note of an alert that is raised, for who counts them after the commit.
+    pub fn raises(&mut self, raised: Raised) {
+        self.raised.push(raised);
+    }
+
+    /// The alerts that were raised so far.
+    #[must_use]
+    pub fn raised(&self) -> &[Raised] {
+        &self.raised
+    }
+
     /// Makes what was written last.
     ///
     /// # Errors
     /// When the database fails; then it may, or may not, have been made to last.
     pub async fn commit(self) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(tx) => tx.commit().await?,
-            Self::Postgres { tx, .. } => tx.commit().await?,
+        match self.tx {
+            Tx::Sqlite(tx) => tx.commit().await?,
+            Tx::Postgres { tx, .. } => tx.commit().await?,
         }
         Ok(())
     }
 
     /// The slot in whose name it writes.
     pub(super) fn slot(&self) -> SlotNumber {
-        match self {
-            Self::Sqlite(_) => 0,
-            Self::Postgres { slot, .. } => *slot,
+        match &self.tx {
+            Tx::Sqlite(_) => 0,
+            Tx::Postgres { slot, .. } => *slot,
         }
     }
 
     /// Whether others may write at the same time, so that what is read to be changed must be held.
     pub(super) fn must_hold(&self) -> bool {
-        matches!(self, Self::Postgres { writes: true, .. })
+        matches!(self.tx, Tx::Postgres { writes: true, .. })
     }
 }
 
@@ -186,13 +211,13 @@ impl Statement {
     pub fn execute(self, db: &mut Db) -> Answer<'_, u64> {
         Box::pin(async move {
             let _timed = Timed::new(&self.sqlite);
-            Ok(match db {
-                Db::Sqlite(tx) => {
+            Ok(match &mut db.tx {
+                Tx::Sqlite(tx) => {
                     let arguments: SqliteArguments = Self::arguments(self.values)?;
                     let query = sqlx::query_with(self.sqlite, arguments);
                     query.execute(&mut **tx).await?.rows_affected()
                 }
-                Db::Postgres { tx, .. } => {
+                Tx::Postgres { tx, .. } => {
                     let arguments: PgArguments = Self::arguments(self.values)?;
                     let query = sqlx::query_with(self.postgres, arguments);
                     query.execute(&mut **tx).await?.rows_affected()
@@ -205,13 +230,13 @@ impl Statement {
     fn rows(self, db: &mut Db) -> Answer<'_, Rows> {
         Box::pin(async move {
             let _timed = Timed::new(&self.sqlite);
-            Ok(match db {
-                Db::Sqlite(tx) => {
+            Ok(match &mut db.tx {
+                Tx::Sqlite(tx) => {
                     let arguments: SqliteArguments = Self::arguments(self.values)?;
                     let query = sqlx::query_with(self.sqlite, arguments);
                     Rows::Sqlite(query.fetch_all(&mut **tx).await?)
                 }
-                Db::Postgres { tx, .. } => {
+                Tx::Postgres { tx, .. } => {
                     let arguments: PgArguments = Self::arguments(self.values)?;
                     let query = sqlx::query_with(self.postgres, arguments);
                     Rows::Postgres(query.fetch_all(&mut **tx).await?)
@@ -237,7 +262,7 @@ impl Statement {
         self,
         db: &mut Db,
     ) -> Result<Vec<T>, StoreError> {
-        if let Db::Postgres { .. } = db {
+        if let Tx::Postgres { .. } = db.tx {
             return self.fetch_all(db).await;
         }
         let (text,): (String,) = self.fetch_one(db).await?;

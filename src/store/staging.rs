@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use super::sql::{Value, sql};
+use super::sql::{Tx, Value, sql};
 use super::{Db, StoreError, lines, night_text};
 use crate::domain::calendar::Night;
 use crate::domain::plan::PlannedVisit;
@@ -53,7 +53,7 @@ pub async fn visits(
     import: i64,
     visits: &[(PlannedVisit, Night)],
 ) -> Result<(), StoreError> {
-    if let Db::Postgres { tx, .. } = db {
+    if let Tx::Postgres { tx, .. } = &mut db.tx {
         let begin = format!("COPY planned_visit ({}) FROM STDIN", COLUMNS.join(", "));
         let mut copy = tx.copy_in_raw(&begin).await?;
         return match copy.send(copied(import, visits)).await {

@@ -1,4 +1,4 @@
-//! A real Chromium, driven over WebDriver, with a driver of its own on a free port.
+//! A real Chromium, driven over `WebDriver`, with a driver of its own on a free port.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -20,6 +20,9 @@ use crate::support::within;
 const AXE: &str = include_str!("axe.min.js");
 /// How wide the screens are for which pages are looked at.
 pub const WIDTHS: [u32; 3] = [1440, 768, 390];
+
+/// How high a picture is at most.
+const PICTURE_MAX: u32 = 2000;
 
 /// Chromium's driver, and whatever it has started.
 struct Driver(Child);
@@ -132,10 +135,10 @@ impl Browser {
     /// The first element of that kind, as soon as there is one.
     pub async fn find(&self, css: &str) -> Element {
         let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
-        match found {
-            Ok(found) => found,
-            Err(_) => panic!("{css} is not on the page:\n{}", self.text().await),
-        }
+        let Ok(found) = found else {
+            panic!("{css} is not on the page:\n{}", self.text().await);
+        };
+        found
     }
 
     /// The first element of that kind, if there is one now.
@@ -155,9 +158,8 @@ impl Browser {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-            panic!("waited in vain for {what}:\n{}", self.text().await);
-        }
+        let came = tokio::time::timeout(PATIENCE, waiting).await.is_ok();
+        assert!(came, "waited in vain for {what}:\n{}", self.text().await);
     }
 
     /// Waits until the page says this somewhere.
@@ -229,21 +231,33 @@ impl Browser {
         self.client.execute_async(script, vec![]).await.expect("axe runs")
     }
 
-    /// Looks at the page at every width: nothing is cut off, nobody is kept out; and takes a picture.
+    /// Looks at the page at every width: nothing is cut off, and nobody is kept out.
     pub async fn look(&self, name: &str) {
         for width in WIDTHS {
-            self.is_wide(width).await;
-            self.lets_everybody_in(&format!("{name} at {width}")).await;
-            let wide = self.value("return document.documentElement.scrollWidth").await;
-            assert!(wide.as_u64() <= Some(width.into()), "{name} at {width}: it is {wide} wide");
+            self.look_at(name, width).await;
+        }
+        self.is_wide(WIDTHS[0]).await;
+    }
+
+    /// The same, and takes a picture at each width.
+    pub async fn picture(&self, name: &str) {
+        for width in WIDTHS {
+            self.look_at(name, width).await;
             let high = self.value("return document.documentElement.scrollHeight").await;
             let high = u32::try_from(high.as_u64().expect("a number")).expect("not that high");
-            self.screen(width, high.clamp(600, 2600)).await;
+            self.screen(width, high.clamp(600, PICTURE_MAX)).await;
             let picture = self.client.screenshot().await.expect("a picture");
             std::fs::write(pictures().join(format!("{name}-{width}.png")), picture)
                 .expect("a file");
         }
         self.is_wide(WIDTHS[0]).await;
+    }
+
+    async fn look_at(&self, name: &str, width: u32) {
+        self.is_wide(width).await;
+        self.lets_everybody_in(&format!("{name} at {width}")).await;
+        let wide = self.value("return document.documentElement.scrollWidth").await;
+        assert!(wide.as_u64() <= Some(width.into()), "{name} at {width}: it is {wide} wide");
     }
 
     /// Ends it in order.

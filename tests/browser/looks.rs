@@ -6,7 +6,6 @@ use serde_json::json;
 
 use crate::driver::Browser;
 use crate::stage::{AMY, BOLA, event, homeless, people, plan, sign_in, token, visit, visit_for};
-use crate::support::Mosquitto;
 use crate::support::daemon::{Installation, VISITS, ago};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,7 +51,7 @@ async fn a_night_from_quiet_to_busy() {
     browser.until_it_says("Amy Ash inside since").await;
     browser.until_it_says("No alert is open.").await;
     browser.until_it_says("3 delivered").await;
-    browser.look("quiet").await;
+    browser.picture("quiet").await;
 
     // Not so quiet: late, missed, and one of two there.
     plan(
@@ -66,10 +65,12 @@ async fn a_night_from_quiet_to_busy() {
     );
     phone.say(BOLA, &event("check_in", "C-1", ago(25 * 60))).await;
     browser.until("the alerts", "document.querySelectorAll('article.alert').length >= 4").await;
-    browser.look("late-and-missed").await;
-    browser.click("article.alert.critical details[id^=rang] summary").await;
-    browser.click("article.alert.critical details[id^=put] summary").await;
-    browser.look("forms").await;
+    browser.picture("late-and-missed").await;
+
+    // Whose home is that?
+    phone.say(AMY, &homeless()).await;
+    browser.find("#unplaced").await;
+    browser.picture("unplaced").await;
 
     // Dark, because it is night; light for whoever asks for it.
     browser.likes_light().await;
@@ -80,10 +81,9 @@ async fn a_night_from_quiet_to_busy() {
     browser.look("light").await;
     browser.click("#colours").await;
 
-    // Whose home is that?
-    phone.say(AMY, &homeless()).await;
-    browser.find("#unplaced").await;
-    browser.look("unplaced").await;
+    browser.click("article.alert.critical details[id^=rang] summary").await;
+    browser.click("article.alert.critical details[id^=put] summary").await;
+    browser.look("forms").await;
 
     let mut far = event("check_out", "C-3", clock::now());
     far["position"] = json!({"lat": 51.4850, "lon": 0.3360, "accuracy_m": 9});
@@ -91,13 +91,28 @@ async fn a_night_from_quiet_to_busy() {
     browser.until_it_says("Off site").await;
     browser.open("/contracts/default/visits/V-3").await;
     browser.until_it_says("not at the home").await;
-    browser.look("story").await;
+    browser.picture("story").await;
     browser.open("/map").await;
     browser.find(".map .off").await;
-    browser.look("map").await;
+    browser.picture("map").await;
+    // Somebody goes to hospital, and comes back.
+    browser.open("/plan").await;
+    browser.until_it_says("Nobody is listed for run R1").await;
+    browser.click("#away-now summary").await;
+    browser.fill("#suspend input[name=client_ref]", "C-7").await;
+    browser.fill("#suspend input[name=reason]", "in hospital").await;
+    browser.look("plan").await;
+    browser.click("#suspend button").await;
+    browser.until_it_says("C-7 Gus Weir: in hospital").await;
+    browser.until_it_says("until further notice").await;
+    browser.open("/contracts/default/visits/V-7").await;
+    browser.until("the suspension", "document.querySelector('.status.fr, .status.ca')").await;
+    browser.open("/plan").await;
+    browser.click("#s-C-7 button").await;
+    browser.until("the return", "!document.querySelector('#s-C-7')").await;
     browser.open("/performance").await;
     browser.until_it_says("Punctuality").await;
-    browser.look("performance").await;
+    browser.picture("performance").await;
     browser.close().await;
     daemon.terminate().await;
 }
@@ -139,7 +154,7 @@ async fn a_night_of_nine_hours() {
     browser.open("/?contract=thurrock&night=2025-10-25").await;
     browser.until_it_says("01:30 BST C-2 delivered").await;
     browser.until_it_says("01:30 GMT C-3 missed").await;
-    browser.look("clocks-go-back").await;
+    browser.picture("clocks-go-back").await;
     browser.open("/?contract=thurrock&night=2025-03-29").await;
     let hours = "return [...document.querySelectorAll('.axis text:not(.half)')].map((one) => one.textContent).join(' ')";
     assert_eq!(
@@ -162,23 +177,29 @@ async fn a_night_of_nine_hours() {
     daemon.terminate().await;
 }
 
+/// Two runs are waited for, and no phone is heard.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_board_that_is_blind() {
-    let mut broker = Mosquitto::start(&[]);
-    let installation = Installation::at(&broker);
+    let installation = Installation::embedded();
     let daemon = installation.start().await;
     people(&installation);
-    plan(&installation, &[visit("V-1", "C-1", "R1", 14), visit("V-2", "C-2", "R2", 12)]);
+    let mut phone = installation.sender().await;
     let browser = Browser::start(installation.http).await;
     sign_in(&browser, &token(&installation, "coordinator", &[])).await;
-    broker.stop();
-    browser.until_it_says("nightrun has a problem").await;
-    // After a minute without its broker.
+    plan(
+        &installation,
+        &[
+            visit("V-1", "C-1", "R1", 21),
+            visit("V-2", "C-2", "R2", 18),
+            visit("V-3", "C-3", "R2", -12),
+        ],
+    );
     browser.until_it_says("Monitoring is blind").await;
-    browser.until_it_says("V-1").await;
-    browser.look("blind").await;
-    broker.start_again();
+    browser.until_it_says("2 visits are at risk").await;
+    browser.picture("blind").await;
+    phone.say(AMY, &event("check_in", "C-1", clock::now())).await;
     browser.until("its end", "!document.querySelector('.banner.blind')").await;
+    browser.until_it_says("unconfirmed").await;
     browser.close().await;
     daemon.terminate().await;
 }

@@ -24,13 +24,12 @@ pub fn visit_for(carers: u8, name: &str, client: &str, run: &str, start: Instant
 /// Seven clients with names and homes, and two carers.
 pub fn people(installation: &Installation) {
     let names = ["Ada Hall", "Ben Cole", "Cy Marsh", "Di Frost", "Ed Lane", "Flo Moor", "Gus Weir"];
-    let clients: Vec<String> = (names.iter().enumerate())
-        .map(|(index, name)| {
-            let (lat, lon) = (
-                51.475 + 0.003 * f64::from(index as u32),
-                0.325 + 0.004 * f64::from((index % 3) as u32),
-            );
-            format!("default,C-{},{lat:.5},{lon:.5},{name},01375 00000{}", index + 1, index + 1)
+    let clients: Vec<String> = (1_u32..)
+        .zip(names)
+        .map(|(number, name)| {
+            let lat = 51.472 + 0.003 * f64::from(number);
+            let lon = 0.325 + 0.004 * f64::from((number - 1) % 3);
+            format!("default,C-{number},{lat:.5},{lon:.5},{name},01375 00000{number}")
         })
         .collect();
     installation.import("clients", "contract,client_ref,lat,lon,display_name,phone", &clients);

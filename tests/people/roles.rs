@@ -43,10 +43,12 @@ const MAY: [(&str, &str, [bool; 4]); 23] = [
     ("POST", "/contracts/{contract}/visits/{visit}/corrections", [true, false, false, false]),
 ];
 /// As above.
-const MAY_TOO: [(&str, &str, [bool; 4]); 5] = [
+const MAY_TOO: [(&str, &str, [bool; 4]); 7] = [
     ("POST", "/contracts/{contract}/events/{event}/place", [true, false, false, false]),
     ("GET", "/", [true, false, false, true]),
     ("GET", "/map", [true, false, false, false]),
+    ("GET", "/plan", [true, false, false, false]),
+    ("POST", "/contracts/{contract}/suspensions", [true, false, false, false]),
     ("GET", "/contracts/{contract}/visits/{visit}", [true, false, false, true]),
     ("GET", "/performance", [true, false, true, true]),
 ];

@@ -71,14 +71,16 @@ impl Request {
     fn send(self) -> TcpStream {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-        let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
-        if !self.headers.iter().any(|(name, _)| name == "Host") {
-            head += &format!("Host: 127.0.0.1:{}\r\n", self.port);
-        }
-        for (name, value) in &self.headers {
-            head += &format!("{name}: {value}\r\n");
-        }
-        head += &format!("Content-Length: {}\r\nConnection: close\r\n\r\n", self.body.len());
+        let host = format!("127.0.0.1:{}", self.port);
+        let names_host = self.headers.iter().any(|(name, _)| name == "Host");
+        let own = [("Host", host.as_str())].into_iter().filter(|_| !names_host);
+        let given = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let headers = own.chain(given).map(|(name, value)| format!("{name}: {value}\r\n"));
+        let (method, path, length) = (self.method, &self.path, self.body.len());
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\n{}Content-Length: {length}\r\nConnection: close\r\n\r\n",
+            headers.collect::<String>(),
+        );
         // It may answer, and close, before it has read everything.
         let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&self.body));
         stream

@@ -78,3 +78,36 @@ fn bank_holidays_from_a_file() {
         )]
     );
 }
+
+#[test]
+fn the_heartbeat_never_shows_its_address() {
+    let (_directory, path) = file("https://hc-ping.example/hunter2\r\n");
+    let in_file = path.to_str().unwrap();
+    let (url, url_file) = ("NIGHTRUN__HEARTBEAT__URL", "NIGHTRUN__HEARTBEAT__URL_FILE");
+    assert!(good("", &[]).heartbeat.is_none());
+    for environment in [(url, "https://hc-ping.example/hunter2"), (url_file, in_file)] {
+        let settings = good("[heartbeat]\nevery_seconds = 10\n", &[environment]);
+        let heartbeat = settings.heartbeat.as_ref().unwrap();
+        assert_eq!(heartbeat.url.as_str(), "https://hc-ping.example/hunter2");
+        assert_eq!(heartbeat.every.as_secs(), 10);
+        let said = explain(&settings);
+        assert!(said.contains("every 10 s to https://hc-ping.example, while the daemon works"));
+        assert!(!format!("{settings:?}{said}").contains("hunter2"));
+    }
+    let right = "write an address as \"https://host/path\", or \"http://host/path\"";
+    for wrong in ["hunter2", "ftp://h/hunter2", "https://", ""] {
+        let said = mistakes("", &[(url, wrong)]);
+        assert_eq!(said, [format!("environment: {url}: {right}")]);
+    }
+    let both = "the url is also given by NIGHTRUN__HEARTBEAT__URL (environment): leave one of the \
+                two out";
+    assert_eq!(
+        mistakes("[heartbeat]\nevery_seconds = 0\n", &[(url, "http://h/"), (url_file, in_file)]),
+        [
+            format!("environment: {url_file}: {both}"),
+            "FILE: heartbeat.every_seconds is 0: write a whole number of seconds from 1 to 3600, \
+             without quotes"
+                .to_owned(),
+        ]
+    );
+}

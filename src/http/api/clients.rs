@@ -105,13 +105,27 @@ pub async fn suspend(
     let to = away.to.as_deref().map(|to| instant("to", to)).transpose()?;
     let notified_at = away.notified_at.as_deref().map(|at| instant("notified_at", at));
     let notified_at = notified_at.transpose()?.unwrap_or(now);
-    if to.is_some_and(|to| to <= from) {
-        return Err(Problem::unusable("to: a suspension ends after it begins"));
-    }
     let reason = said("reason", away.reason, COMMENT_MAX_CHARS)?
         .ok_or_else(|| Problem::unusable("reason: say why"))?;
-    note(&app, &visitor, "POST suspension", &contract, About::All).await?;
     let suspension = Suspension { contract, client_ref, from, to, notified_at, reason };
+    hold(&app, &visitor, &suspension, now).await?;
+    Ok((StatusCode::CREATED, Json(record(&suspension, now))))
+}
+
+/// Keeps a suspension, in place of one with the same beginning.
+///
+/// # Errors
+/// When it ends before it begins, or the database fails.
+pub async fn hold(
+    app: &AppState,
+    visitor: &Visitor,
+    suspension: &Suspension,
+    now: Instant,
+) -> Result<(), Problem> {
+    if suspension.to.is_some_and(|to| to <= suspension.from) {
+        return Err(Problem::unusable("to: a suspension ends after it begins"));
+    }
+    note(app, visitor, "POST suspension", &suspension.contract, About::All).await?;
     let kind = Kind::Suspensions.as_str();
     let mut import = Import::begin(&app.store, &app.contracts, kind, false, now).await?;
     import.registers(&[RegisterRow::Suspension(suspension.clone())]).await?;
@@ -120,5 +134,5 @@ pub async fn suspend(
         return Err(Problem::new(StatusCode::CONFLICT, detail));
     }
     app.changes.look();
-    Ok((StatusCode::CREATED, Json(record(&suspension, now))))
+    Ok(())
 }

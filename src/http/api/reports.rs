@@ -32,7 +32,7 @@ const WEEKS_MAX: u32 = 104;
 /// Which weeks.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Weeks {
+pub struct Asking {
     /// A day of the first week.
     from: String,
     /// How many; 4 unless given.
@@ -42,7 +42,7 @@ pub struct Weeks {
 }
 
 /// The first and the last day of the weeks that are asked for.
-fn days(contract: &Contract, asked: &Weeks) -> Result<(NaiveDate, NaiveDate), Problem> {
+fn days(contract: &Contract, asked: &Asking) -> Result<(NaiveDate, NaiveDate), Problem> {
     let from: NaiveDate = asked
         .from
         .parse()
@@ -61,7 +61,7 @@ enum Format {
     Json,
 }
 
-fn format(asked: &Weeks, headers: &HeaderMap) -> Result<Format, Problem> {
+fn format(asked: &Asking, headers: &HeaderMap) -> Result<Format, Problem> {
     let unknown = |status| Problem::new(status, "there are csv and json");
     match asked.format.as_deref() {
         Some("csv") => return Ok(Format::Csv),
@@ -116,7 +116,7 @@ pub async fn schedule3(
     State(app): State<AppState>,
     visitor: Visitor,
     Named(contract): Named<String>,
-    Asked(asked): Asked<Weeks>,
+    Asked(asked): Asked<Asking>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let contract = contract_of(&app, &contract)?;
@@ -166,7 +166,7 @@ pub async fn visits(
     State(app): State<AppState>,
     visitor: Visitor,
     Named(contract): Named<String>,
-    Asked(asked): Asked<Weeks>,
+    Asked(asked): Asked<Asking>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let contract = contract_of(&app, &contract)?;
@@ -197,7 +197,7 @@ pub async fn punctuality(
     State(app): State<AppState>,
     visitor: Visitor,
     Named(contract): Named<String>,
-    Asked(asked): Asked<Weeks>,
+    Asked(asked): Asked<Asking>,
 ) -> Result<Json<Value>, Problem> {
     let contract = contract_of(&app, &contract)?;
     let days = days(&contract, &asked)?;

@@ -12,6 +12,8 @@ use super::words::plain;
 use crate::domain::alert::AlertKind;
 use crate::domain::correction::{COMMENT_MAX_CHARS, Outcome};
 use crate::domain::event::Reason;
+use crate::domain::instant::format_instant;
+use crate::domain::plan::Suspension;
 use crate::domain::refs::VisitRef;
 use crate::store::evidence::Recorded;
 
@@ -162,6 +164,45 @@ pub fn reasons() -> Markup {
     html! {
         datalist #reasons {
             @for reason in Reason::ALL { option value=(reason.as_str()) {} }
+        }
+    }
+}
+
+/// A client is in hospital or away (R22a).
+#[must_use]
+pub fn suspend(eyes: &Eyes<'_>) -> Markup {
+    html! {
+        details #away-now {
+            summary { "Suspend a client" }
+            form #suspend method="post" action={ "/contracts/" (eyes.contract.id) "/suspensions" } {
+                (csrf(eyes))
+                label { "Client's reference"
+                    input name="client_ref" maxlength="64" required autocomplete="off";
+                }
+                label { "From (empty: now)" input type="datetime-local" name="from"; }
+                label { "Until (empty: further notice)" input type="datetime-local" name="to"; }
+                (text("Why", "reason", true))
+                button.go { "Suspend" }
+            }
+        }
+    }
+}
+
+/// The client is back.
+#[must_use]
+pub fn back(eyes: &Eyes<'_>, suspension: &Suspension) -> Markup {
+    let hidden = [
+        ("client_ref", suspension.client_ref.to_string()),
+        ("from", format_instant(suspension.from)),
+        ("notified_at", format_instant(suspension.notified_at)),
+        ("reason", suspension.reason.clone()),
+        ("to", "now".to_owned()),
+    ];
+    html! {
+        form.inline method="post" action={ "/contracts/" (eyes.contract.id) "/suspensions" } {
+            (csrf(eyes))
+            @for (name, value) in &hidden { input type="hidden" name=(name) value=(value); }
+            button.go { "Back at home" }
         }
     }
 }

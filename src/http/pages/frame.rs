@@ -42,6 +42,8 @@ pub struct Frame<'a> {
 pub enum Here {
     /// The night board.
     Board,
+    /// Before the night.
+    Plan,
     /// The map of the night.
     Map,
     /// How well it went.
@@ -86,6 +88,7 @@ impl Frame<'_> {
         let about = format!("?contract={}&night={}", self.contract, self.night);
         let pages = [
             (Here::Board, "Board", format!("/{about}"), true),
+            (Here::Plan, "Plan", format!("/plan{about}"), self.sees_people),
             (Here::Map, "Map", format!("/map{about}"), self.sees_people),
             (
                 Here::Performance,

@@ -21,10 +21,12 @@ use super::eyes::Eyes;
 use super::frame::{self, Frame, Here};
 use super::map::Map;
 use super::performance::Performance;
+use super::plan::Plan;
 use super::sign_in;
 use super::story::Story;
 use crate::domain::calendar::{Night, local_date, plus_days, week_start};
 use crate::domain::instant::Instant;
+use crate::domain::plan::Suspension;
 use crate::domain::policy::Contract;
 use crate::domain::punctuality::Punctuality;
 use crate::domain::refs::{ContractId, VisitRef};
@@ -51,6 +53,7 @@ pub fn doors(doors: Doors) -> Doors {
         .get("/", Deed::See, board)
         // Positions are for those who act.
         .get("/map", Deed::Act, map)
+        .get("/plan", Deed::Act, plan)
         .get("/contracts/{contract}/visits/{visit}", Deed::See, story)
         .get("/performance", Deed::Measure, performance)
 }
@@ -177,7 +180,7 @@ impl<'a> Page<'a> {
             may_sign_out: self.visitor.session.is_some(),
             csrf: &self.visitor.csrf,
             sees_people: !self.visitor.sees_references_only(),
-            live: here != Here::Performance,
+            live: !matches!(here, Here::Performance | Here::Plan),
         };
         html(StatusCode::OK, &frame.page(main))
     }
@@ -232,6 +235,29 @@ async fn map(
     drop(db);
     let map = Map { view: &view, eyes: page.eyes(&view.names) };
     Ok(page.answer(Here::Map, &format!("Map of {night}"), &map.main()))
+}
+
+async fn plan(
+    State(app): State<AppState>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    Asked(asked): Asked<OfNight>,
+) -> Result<Response, Problem> {
+    let contract = chosen(&app, &visitor, asked.contract.as_deref())?;
+    let night = asked.night.unwrap_or_else(|| contract.night_of(clock::now()));
+    let page = Page::new(&app, &visitor, contract, night, &headers);
+    page.note("GET /plan", About::Night(night)).await?;
+    let mut db = app.store.read().await?;
+    let remarks = view::plan_remarks(&mut db, contract, night).await?;
+    let registers = registers::load_all(&mut db, &contract.id).await?;
+    let names = registers::names(&mut db, &contract.id, night).await?;
+    drop(db);
+    let open = registers.all_suspensions().filter(|one| one.to.is_none_or(|to| to > page.now));
+    let mut open: Vec<&Suspension> = open.collect();
+    open.sort_by_key(|one| (one.from, &one.client_ref));
+    let eyes = page.eyes(&names);
+    let plan = Plan { eyes, night, now: page.now, remarks: &remarks, suspensions: &open };
+    Ok(page.answer(Here::Plan, &format!("Before {night}"), &plan.main()))
 }
 
 async fn story(
