@@ -168,10 +168,12 @@ fn the_annotated_file_given_as_a_file_changes_nothing() {
     let (built_in, given) = (load(None, []).unwrap(), good(layers::BUILT_IN, &[]));
     assert!(given.contracts.configured);
     assert!(given.contracts.iter().eq(built_in.contracts.iter()));
-    assert_eq!(
-        explain(&given),
-        explain(&built_in).replace(" (none is configured; these are the defaults)", "",)
-    );
+    // Who has a file is asked for tokens, even on a loopback address.
+    assert!(given.http.asks_for_tokens && !built_in.http.asks_for_tokens);
+    let expected = explain(&built_in)
+        .replace(" (none is configured; these are the defaults)", "")
+        .replace("for everybody on this machine, without a token", "for those who have a token");
+    assert_eq!(explain(&given), expected);
 }
 
 #[test]

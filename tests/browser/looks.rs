@@ -96,8 +96,9 @@ async fn a_night_from_quiet_to_busy() {
     browser.find(".map .off").await;
     browser.picture("map").await;
     // Somebody goes to hospital, and comes back.
+    plan(&installation, &[visit("V-12", "C-5", "R2", -360)]);
     browser.open("/plan").await;
-    browser.until_it_says("Nobody is listed for run R1").await;
+    browser.until_it_says("V-12 is outside service hours").await;
     browser.click("#away-now summary").await;
     browser.fill("#suspend input[name=client_ref]", "C-7").await;
     browser.fill("#suspend input[name=reason]", "in hospital").await;
