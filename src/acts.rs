@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::caseload::{self, to_publish};
+use crate::caseload;
 use crate::clock;
 use crate::config::Contracts;
 use crate::domain::alert::Resolution;
@@ -20,6 +20,7 @@ use crate::domain::contact::{Act, Deed, Unresolvable, may_resolve};
 use crate::domain::correction::{Correction, CorrectionKind};
 use crate::domain::event::Reason;
 use crate::domain::instant::Instant;
+use crate::domain::policy::Contract;
 use crate::domain::refs::{ContractId, EventId, VisitRef};
 use crate::message::{Ack, Came, Inbound, Message};
 use crate::placing::place_anew;
@@ -28,10 +29,10 @@ use crate::store::acts::HandedIn;
 use crate::store::alerts::{About, Found, ToSave};
 use crate::store::cases::CaseKey;
 use crate::store::hold::Whole;
-use crate::store::outbox::Kind;
 use crate::store::{
-    Db, Store, StoreError, acts, alerts, cases, corrections, evidence, outbox, plan, senders,
+    Db, Store, StoreError, acts, alerts, cases, corrections, evidence, plan, senders,
 };
+use crate::telling::{self, Said};
 use crate::wire::alert::State;
 use crate::wire::payload::decode;
 use crate::writer::Outbox;
@@ -164,7 +165,10 @@ impl Office {
         acts::add(&mut tx, &found.message.contract, id, act).await?;
         match &found.about {
             About::Visit(key, _) => self.change_case(&mut tx, key, id, act).await?,
-            About::Sender(..) | About::Night(..) => change(&mut tx, &found, act).await?,
+            About::Sender(..) | About::Night(..) | About::Recipient(..) => {
+                let contract = self.contracts.get(&found.message.contract);
+                change(&mut tx, contract.map(|contract| &**contract), &found, act).await?;
+            }
         }
         let found = alerts::find(&mut tx, id).await?.ok_or(ActError::NotFound("alert"))?;
         self.commit(tx).await?;
@@ -329,12 +333,17 @@ async fn hold(db: &mut Db, about: &About) -> Result<(), StoreError> {
     match about {
         About::Visit(key, _) => cases::due_at(db, &BTreeSet::from([key.clone()])).await.map(drop),
         About::Sender(key, _) => senders::load(db, &BTreeSet::from([key.clone()])).await.map(drop),
-        About::Night(..) => Whole::Contracts.take(db).await,
+        About::Night(..) | About::Recipient(..) => Whole::Contracts.take(db).await,
     }
 }
 
 /// Changes an alert that is about no visit.
-async fn change(db: &mut Db, found: &Found, act: &Act) -> Result<(), StoreError> {
+async fn change(
+    db: &mut Db,
+    contract: Option<&Contract>,
+    found: &Found,
+    act: &Act,
+) -> Result<(), StoreError> {
     let mut message = found.message.clone();
     let mut resolved_at = None;
     match act.deed {
@@ -348,11 +357,9 @@ async fn change(db: &mut Db, found: &Found, act: &Act) -> Result<(), StoreError>
         Deed::Contact(_) => return Ok(()),
     }
     let (about, told) = (found.about.clone(), found.told);
-    alerts::save(db, &[ToSave { about, message: &message, told, resolved_at }]).await?;
-    if told {
-        outbox::add(db, Kind::Alert, &[to_publish(&message)], act.at).await?;
-    }
-    Ok(())
+    let changed = ToSave { about, message: &message, told, resolved_at };
+    let said = contract.filter(|_| told).map(|contract| Said::new(contract, &message));
+    telling::save(db, &[changed], said.as_slice(), act.at).await
 }
 
 /// The client's night in which a visit is, by any of its names.

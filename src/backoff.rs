@@ -9,6 +9,20 @@ pub const FIRST: Duration = Duration::from_millis(200);
 /// The longest pause between ordinary attempts: alerts wait for as long after the broker is back.
 pub const LONGEST: Duration = Duration::from_secs(1);
 
+/// The first pause where somebody is tried who may be away for hours.
+pub const SELDOM_FIRST: Duration = Duration::from_secs(5);
+/// The longest such pause.
+pub const SELDOM: Duration = Duration::from_mins(5);
+
+/// The pause after so many failures to reach somebody who may be away for hours: 5 s, doubling to
+/// 5 minutes, each cut short at random by up to half.
+#[must_use]
+pub fn seldom(failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(1);
+    let doubled = SELDOM_FIRST.saturating_mul(2_u32.saturating_pow(doublings));
+    shortened(doubled.min(SELDOM))
+}
+
 /// The pauses between attempts: 0.2 s, doubling to 1 s, each cut short at random by up to half, so
 /// that what lost its broker at one moment does not come back at one moment.
 #[derive(Debug, Default)]
@@ -56,6 +70,14 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.next_pause() <= FIRST);
+    }
+
+    #[test]
+    fn who_is_away_for_hours_is_tried_ever_more_seldom() {
+        for (failures, full) in [(0, 5), (1, 5), (2, 10), (3, 20), (6, 160), (7, 300), (99, 300)] {
+            let (full, pause) = (Duration::from_secs(full), seldom(failures));
+            assert!(pause > full / 2 && pause <= full, "{failures}: {pause:?} of {full:?}");
+        }
     }
 
     #[test]

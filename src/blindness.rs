@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 use tracing::{error, info};
 
-use crate::caseload::{self, Case, Caseload, alert_id, to_publish};
+use crate::caseload::{self, Case, Caseload, alert_id};
 use crate::config::Contracts;
 use crate::domain::alert::{AlertKind, Resolution, is_awaited};
 use crate::domain::calendar::Night;
@@ -20,8 +20,8 @@ use crate::domain::visit::Visit;
 use crate::domain::wording;
 use crate::sight::{Blindness, Deaf, PHONES_SILENT_FOR, Sights};
 use crate::store::alerts::{About, Raised, Said, StoredAlert, ToSave};
-use crate::store::outbox::Kind;
-use crate::store::{Db, StoreError, alerts, cases, daemons, outbox};
+use crate::store::{Db, StoreError, alerts, cases, daemons};
+use crate::telling;
 use crate::wire::alert::{AlertMessage, State};
 
 /// How often the list of visits at risk is brought up to date.
@@ -144,8 +144,8 @@ async fn save(
     now: Instant,
 ) -> Result<(), StoreError> {
     let about = About::Night(contract.id.clone(), night);
-    alerts::save(db, &[ToSave { about, message, told: true, resolved_at }]).await?;
-    outbox::add(db, Kind::Alert, &[to_publish(message)], now).await
+    let changed = ToSave { about, message, told: true, resolved_at };
+    telling::save(db, &[changed], &[telling::Said::new(contract, message)], now).await
 }
 
 /// The visits of that night whose alerts are held back, in order of their planned start.

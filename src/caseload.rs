@@ -28,14 +28,13 @@ use crate::store::alerts::{About, Raised, StoredAlert, ToSave};
 use crate::store::cases::{CaseKey, Next};
 use crate::store::corrections::Placements;
 use crate::store::evidence::Recorded;
-use crate::store::outbox::Kind;
 use crate::store::registers::{RegisterKind, Wanted};
 use crate::store::settled::JudgedBy;
 use crate::store::{
-    Db, StoreError, alerts, cases, corrections, evidence, outbox, plan, registers, settled,
+    Db, StoreError, alerts, cases, corrections, evidence, plan, registers, settled,
 };
+use crate::telling::{self, Said};
 use crate::wire::alert::{AlertMessage, State};
-use crate::wire::topic;
 
 /// A batch of another daemon is committed within this.
 const LOOK_AGAIN_AFTER: TimeDelta = TimeDelta::seconds(5);
@@ -62,8 +61,8 @@ pub struct Case {
     changed: BTreeSet<usize>,
     /// Those that are new and of which people are told.
     raised: Vec<Raised>,
-    /// What is to be published.
-    messages: Vec<(String, String)>,
+    /// What is to be said to others.
+    said: Vec<AlertMessage>,
 }
 
 /// Client nights by their name, in the order in which they are written.
@@ -130,7 +129,7 @@ pub async fn read(
             due_at: None,
             changed: BTreeSet::new(),
             raised: Vec::new(),
-            messages: Vec::new(),
+            said: Vec::new(),
         };
         caseload.insert(key.clone(), case);
     }
@@ -225,13 +224,13 @@ pub async fn seen(
     Ok(seen)
 }
 
-/// Saves what has changed: alerts, what is to be published, and when something is due next.
+/// Saves what has changed: alerts, what is said to others, and when something is due next.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn save(db: &mut Db, caseload: &Caseload, now: Instant) -> Result<(), StoreError> {
     let mut changed = Vec::new();
-    let mut messages = Vec::new();
+    let mut said = Vec::new();
     for (key, case) in caseload {
         for &index in &case.changed {
             let stored = &case.alerts[index];
@@ -242,11 +241,10 @@ pub async fn save(db: &mut Db, caseload: &Caseload, now: Instant) -> Result<(), 
                 resolved_at: stored.alert.resolved.map(|(at, _)| at),
             });
         }
-        messages.extend(case.messages.iter().cloned());
+        said.extend(case.said.iter().map(|message| Said::new(&case.contract, message)));
         case.raised.iter().for_each(|raised| db.raises(*raised));
     }
-    alerts::save(db, &changed).await?;
-    outbox::add(db, Kind::Alert, &messages, now).await?;
+    telling::save(db, &changed, &said, now).await?;
     let mut judged_by: HashMap<&ContractId, JudgedBy<'_>> = HashMap::new();
     let next = caseload.iter().map(|(key, case)| {
         let judged_by = judged_by.entry(&key.contract);
@@ -469,16 +467,9 @@ impl Case {
     fn say(&mut self, index: usize, told: bool, message: &AlertMessage) {
         self.changed.insert(index);
         if told {
-            self.messages.push(to_publish(message));
+            self.said.push(message.clone());
         }
     }
-}
-
-/// An alert's topic and payload.
-#[must_use]
-pub fn to_publish(message: &AlertMessage) -> (String, String) {
-    let payload = serde_json::to_string(message).unwrap_or_default();
-    (topic::alert(&message.contract, message.kind), payload)
 }
 
 /// The id of an alert: the same whenever the same is raised, so that nothing is said twice.

@@ -11,20 +11,29 @@ mod heartbeat;
 mod keys;
 mod layers;
 mod mistakes;
+mod notify;
 mod read;
+mod recipients;
 mod sections;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
+use hyper::Uri;
+use lettre::Address;
+use lettre::message::Mailbox;
+use uuid::Uuid;
+
 use crate::domain::holidays::BankHolidays;
 use crate::domain::policy::Contract;
+use crate::domain::recipient::{Recipient, Recipients};
 use crate::domain::refs::ContractId;
 use crate::domain::role::Scope;
 use crate::store::Database;
@@ -47,6 +56,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// Working days (R22).
     pub calendar: CalendarSettings,
+    /// Who is told of alerts, and by what way (R24).
+    pub notify: NotifySettings,
     /// The contracts and their policies.
     pub contracts: Contracts,
     /// The contract that is built in.
@@ -189,6 +200,115 @@ pub struct CalendarSettings {
     pub bank_holidays: BankHolidays,
 }
 
+/// Who is told of alerts, and by what way (R24).
+#[derive(Debug, Clone)]
+pub struct NotifySettings {
+    /// Those who are told, by their names.
+    pub addressees: BTreeMap<String, Addressee>,
+    /// What is raised within this is told together.
+    pub group_within: TimeDelta,
+    /// What cannot be told within this has failed.
+    pub give_up_after: TimeDelta,
+    /// The time between two notifications to one recipient.
+    pub spacing: TimeDelta,
+    /// The authorities whom the daemon trusts there; those of the machine if there is no file.
+    pub ca_file: Option<PathBuf>,
+    /// How TLS is spoken with web servers, if it is.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// The server that takes e-mails, if there is one.
+    pub smtp: Option<Smtp>,
+    /// GOV.UK Notify, if it is used.
+    pub govuk_notify: Option<GovukNotify>,
+}
+
+/// Somebody who is told, and how.
+#[derive(Debug, Clone)]
+pub struct Addressee {
+    /// Of what it is told.
+    pub recipient: Recipient,
+    /// The contracts of whose alerts it is told; none: all.
+    pub contracts: Option<BTreeSet<ContractId>>,
+    /// How it is told.
+    pub channel: Channel,
+}
+
+/// How somebody is told.
+#[derive(Debug, Clone)]
+pub enum Channel {
+    /// A program, by HTTP.
+    Webhook {
+        /// Where it is.
+        url: Uri,
+        /// With what it is signed, in Base64.
+        key: Secret,
+    },
+    /// By e-mail.
+    Email(Address),
+    /// By a text message through GOV.UK Notify.
+    GovukSms(String),
+    /// By e-mail through GOV.UK Notify.
+    GovukEmail(Address),
+}
+
+/// The server that takes e-mails.
+#[derive(Debug, Clone)]
+pub struct Smtp {
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Whether it is spoken to with TLS.
+    pub security: Security,
+    /// Who the daemon is there.
+    pub user: Option<(String, Secret)>,
+    /// From whom e-mails come.
+    pub from: Mailbox,
+}
+
+/// How a server that takes e-mails is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// TLS is begun by STARTTLS, or nothing is said.
+    StartTls,
+    /// With TLS from the beginning.
+    Tls,
+    /// Without TLS, on this machine.
+    None,
+}
+
+impl Security {
+    /// The port, if none is given.
+    fn port(self) -> u16 {
+        match self {
+            Self::StartTls => 587,
+            Self::Tls => 465,
+            Self::None => 25,
+        }
+    }
+}
+
+/// GOV.UK Notify.
+#[derive(Debug, Clone)]
+pub struct GovukNotify {
+    /// Where it is.
+    pub url: Uri,
+    /// By what the daemon is known there.
+    pub key: GovukKey,
+    /// The template of text messages.
+    pub sms_template: Option<Uuid>,
+    /// The template of e-mails.
+    pub email_template: Option<Uuid>,
+}
+
+/// A key of GOV.UK Notify, in its parts.
+#[derive(Debug, Clone)]
+pub struct GovukKey {
+    /// The service's id.
+    pub service: String,
+    /// With what tokens are signed.
+    pub secret: Secret,
+}
+
 /// The contracts: at least one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contracts {
@@ -210,6 +330,14 @@ impl Contracts {
         self.by_id.get(id)
     }
 
+    /// Lets each contract know who is told of its alerts.
+    fn tell(&mut self, of: impl Fn(&ContractId) -> Recipients) {
+        for contract in self.by_id.values_mut() {
+            let recipients = Arc::new(of(&contract.id));
+            Arc::make_mut(contract).recipients = recipients;
+        }
+    }
+
     /// Those of them that a scope has.
     #[must_use]
     pub fn within(&self, scope: &Scope) -> Self {
@@ -224,12 +352,16 @@ impl Contracts {
     }
 }
 
-/// A password. It does not show itself.
+/// A password or a key. It does not show itself.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The secret itself, for the one who must say it to the broker.
+    pub(crate) fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The secret itself, for the one who must say it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

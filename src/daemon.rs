@@ -20,6 +20,7 @@ use crate::http::stream::Changes;
 use crate::http::{self, AppState};
 use crate::message::Inbound;
 use crate::mqtt::{self, BrokerSession, Seat};
+use crate::notify::Notifier;
 use crate::slots::Slots;
 use crate::slots::keeper::{Keeper, Means, NoSlot, Request};
 use crate::slots::post::Outward;
@@ -76,6 +77,8 @@ pub struct Daemon {
     http: http::Server,
     /// Who tells those who watch what has changed.
     changes: JoinHandle<()>,
+    /// Who tells people.
+    notifier: Notifier,
     /// They say how it is.
     heartbeat: JoinSet<()>,
     /// No other daemon may have the file meanwhile.
@@ -120,6 +123,7 @@ impl Daemon {
             Intake::Session { .. } | Intake::Slots => Duration::ZERO,
         };
         let contracts = Arc::new(settings.contracts.clone());
+        let of_notifier = (store.clone(), Arc::clone(&contracts), Arc::clone(&slots));
         let heard = daemons::phones_heard(&mut store.read().await?).await?;
         let hearing = Hearing::starting(grace, Arc::clone(&health), clock::now(), heard);
         let changes = Changes::default();
@@ -176,6 +180,7 @@ impl Daemon {
             let (requests, of_keeper) = mpsc::channel(1);
             Kept { requests, task: tokio::spawn(keeper.keep(means, of_keeper)) }
         });
+        let notifier = Notifier::start(settings, of_notifier, lock.is_some())?;
         let heartbeat = heartbeat::start(settings.heartbeat.as_ref(), health, status)?;
         Ok(Self {
             store,
@@ -186,6 +191,7 @@ impl Daemon {
             kept,
             http,
             changes: watching,
+            notifier,
             heartbeat,
             _lock: lock,
             stop_http,
@@ -219,6 +225,7 @@ impl Daemon {
     pub async fn stop(self) -> anyhow::Result<()> {
         heartbeat::stopping();
         drop(self.heartbeat);
+        self.notifier.stop().await.context(DIED)?;
         let mut embedded = None;
         match self.intake {
             Intake::Embedded(broker) => {

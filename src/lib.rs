@@ -14,6 +14,7 @@
 //!                                              time ─ watch ─────────┘                                ▼
 //!                  one transaction: events, alerts, outbox, the next deadline ◀──────────────── alerts
 //!                     ├ commit, then PUBACK (writer), then receipts and alerts (deliver ─▶ publish)
+//!                     ├ notifications ─ notify ─▶ people
 //!                     ├ report ─▶ visit log, Schedule 3
 //!                     └ ledger: the same against what arrived, counted as it came
 //! ```
@@ -28,7 +29,7 @@
 //! client's home. *Run*: a round of visits of one night. *Night*: from noon to noon, named by the date
 //! on which it begins. *Event*: what a device said. *Attendance*: one carer's check-in and check-out at
 //! one visit. *Statement*: an event which says that a visit was not delivered, and why. *Correction*: a
-//! coordinator's decision about a visit. *Alert*: what is wrong.
+//! coordinator's decision about a visit. *Alert*: what is wrong. *Notification*: telling somebody.
 //!
 //! *Slot*: one of the sessions at the broker that the daemons of one database share.
 //!
@@ -46,6 +47,7 @@
 //! 9. Every Schedule 3 row balances, or the return is not written ([`domain::schedule3`]).
 //! 10. No personal data in logs and errors: references only.
 //! 11. At a broker with users nobody speaks for another ([`wire::user`]).
+//! 12. A notification waits until it is sent, has failed, or is not needed ([`notify`]).
 
 // What it knows.
 pub mod domain;
@@ -59,6 +61,7 @@ pub mod slots;
 pub mod arrived;
 pub mod ingest;
 pub mod placing;
+pub mod telling;
 pub mod caseload;
 pub mod senders;
 pub mod sight;
@@ -69,6 +72,7 @@ pub mod import;
 pub mod apply;
 pub mod writer;
 pub mod deliver;
+pub mod notify;
 pub mod publish;
 pub mod health;
 pub mod tokens;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
-use crate::caseload::{alert_id, to_publish};
+use crate::caseload::alert_id;
 use crate::config::Contracts;
 use crate::domain::alert::{AlertKind, Resolution, Sight};
 use crate::domain::calendar::{local, night_end};
@@ -13,9 +13,9 @@ use crate::domain::instant::Instant;
 use crate::domain::policy::Contract;
 use crate::domain::refs::ContractId;
 use crate::store::alerts::{About, Raised, Said, ToSave, of_sender};
-use crate::store::outbox::Kind;
 use crate::store::senders::{SenderKey, SenderState};
-use crate::store::{Db, StoreError, alerts, outbox, senders};
+use crate::store::{Db, StoreError, senders};
+use crate::telling;
 use crate::wire::alert::{AlertMessage, State};
 use crate::wire::status::DeviceStatus;
 
@@ -223,10 +223,11 @@ async fn look(
         told: *told,
         resolved_at: message.resolution.map(|_| now),
     });
-    alerts::save(db, &rows.collect::<Vec<_>>()).await?;
-    let told = changed.iter().filter(|(_, _, told)| *told);
-    let messages: Vec<_> = told.map(|(_, message, _)| to_publish(message)).collect();
-    outbox::add(db, Kind::Alert, &messages, now).await?;
+    let said = changed.iter().filter(|(_, _, told)| *told).filter_map(|(_, message, _)| {
+        let contract = contracts.get(&message.contract)?;
+        Some(telling::Said::new(contract, message))
+    });
+    telling::save(db, &rows.collect::<Vec<_>>(), &said.collect::<Vec<_>>(), now).await?;
     senders::save(db, &saved).await
 }
 

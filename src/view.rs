@@ -24,9 +24,12 @@ use crate::store::acts::HandedIn;
 use crate::store::alerts::Found;
 use crate::store::corrections::Placements;
 use crate::store::evidence::{Raw, Recorded};
+use crate::store::notifications::Notice;
 use crate::store::plan::Version;
 use crate::store::registers::Names;
-use crate::store::{Db, StoreError, acts, alerts, corrections, evidence, plan, registers};
+use crate::store::{
+    Db, StoreError, acts, alerts, corrections, evidence, notifications, plan, registers,
+};
 use crate::wire::alert::{AlertMessage, State};
 
 /// An alert, and what was done about it.
@@ -153,6 +156,8 @@ pub struct StoryView {
     pub corrections: Vec<Correction>,
     /// Its alerts, in the order in which they were raised.
     pub alerts: Vec<AlertView>,
+    /// Who was told, or is to be, of its alerts, in order.
+    pub notifications: Vec<Notice>,
     /// The row of Schedule 3 into which it goes.
     pub row: RowKey,
     /// The registers, by date.
@@ -191,6 +196,8 @@ pub async fn story(
     let corrections = corrections::of_visits(db, &names).await?;
     let mut of_night = alerts::of_night(db, &contract.id, visit.night).await?;
     of_night.retain(|found| found.message.visit_ref.as_ref().is_some_and(|n| visit.is_named(n)));
+    let ids = of_night.iter().map(|found| found.message.alert_id.to_string()).collect();
+    let notifications = notifications::of_alerts(db, &ids).await?;
     let alerts = with_acts(db, of_night, now).await?;
     let row = row_of(contract, &visit);
     let registers = registers::load_all(db, &contract.id).await?;
@@ -203,6 +210,7 @@ pub async fn story(
         events,
         corrections,
         alerts,
+        notifications,
         row,
         registers,
         names,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{Days, TimeDelta};
 
 use crate::blindness::look_into_silence;
-use crate::caseload::{self, Caseload, alert_id, to_publish};
+use crate::caseload::{self, Caseload, alert_id};
 use crate::config::Contracts;
 use crate::domain::alert::{AlertKind, Cause, Resolution, Sight};
 use crate::domain::calendar::{Night, night_end, plus_days, previous_day};
@@ -19,8 +19,8 @@ use crate::domain::policy::Contract;
 use crate::domain::refs::ContractId;
 use crate::sight::Sights;
 use crate::store::alerts::{About, Raised, Said, ToSave};
-use crate::store::outbox::Kind;
-use crate::store::{Db, StoreError, alerts, cases, outbox, plan, senders};
+use crate::store::{Db, StoreError, alerts, cases, plan, senders};
+use crate::telling;
 use crate::wire::alert::{AlertMessage, State};
 
 /// How often deadlines are looked for.
@@ -162,10 +162,9 @@ async fn look_at(
     if let Some((message, told)) = changed {
         let about = About::Night(contract.id.clone(), night);
         let resolved_at = message.resolution.map(|_| now);
-        alerts::save(db, &[ToSave { about, message: &message, told, resolved_at }]).await?;
-        if told {
-            outbox::add(db, Kind::Alert, &[to_publish(&message)], now).await?;
-        }
+        let said = told.then(|| telling::Said::new(contract, &message));
+        let changed = ToSave { about, message: &message, told, resolved_at };
+        telling::save(db, &[changed], said.as_slice(), now).await?;
     }
     Ok(expected && !has_plan)
 }

@@ -160,8 +160,18 @@ pub(super) fn password(
     max_bytes: usize,
     notes: &mut Notes,
 ) -> Result<Option<Secret>, Noted> {
-    table.text_or_file(["password", "password_file"], notes, |entry, text| {
-        secret(entry, text, max_bytes)
+    secret(table, "password", max_bytes, notes)
+}
+
+/// A secret that is called so, or that in the file of that name.
+pub(super) fn secret(
+    table: &Table<'_>,
+    what: &str,
+    max_bytes: usize,
+    notes: &mut Notes,
+) -> Result<Option<Secret>, Noted> {
+    table.text_or_file([what, &format!("{what}_file")], notes, |entry, text| {
+        fits(entry, what, text, max_bytes)
     })
 }
 
@@ -255,12 +265,12 @@ fn file<T>(
     })
 }
 
-fn secret(entry: &Entry<'_>, text: &str, max_bytes: usize) -> Result<Secret, Mistake> {
+fn fits(entry: &Entry<'_>, what: &str, text: &str, max_bytes: usize) -> Result<Secret, Mistake> {
     if text.is_empty() {
-        return Err(entry.mistake("the password is empty"));
+        return Err(entry.mistake(format_args!("the {what} is empty")));
     }
     if text.len() > max_bytes {
-        let long = format_args!("the password is longer than {max_bytes} bytes, the most there is");
+        let long = format_args!("the {what} is longer than {max_bytes} bytes, the most there is");
         return Err(entry.mistake(long));
     }
     Ok(Secret(text.to_owned()))
@@ -310,7 +320,7 @@ fn external(place: &str, tls: bool) -> Option<BrokerUrl> {
     Some(BrokerUrl::External { host, port, tls })
 }
 
-fn host_and_port(place: &str, default: u16) -> Option<(String, u16)> {
+pub(super) fn host_and_port(place: &str, default: u16) -> Option<(String, u16)> {
     let (host, port) = if let Some(bracketed) = place.strip_prefix('[') {
         let (host, rest) = bracketed.split_once(']')?;
         host.parse::<Ipv6Addr>().ok()?;

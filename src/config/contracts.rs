@@ -224,7 +224,7 @@ fn service_hours(contract: &Table<'_>, notes: &mut Notes) -> Option<ServiceHours
     None
 }
 
-fn unknown_keys(table: &Table<'_>, values: &Values, known: &[&str], notes: &mut Notes) {
+pub(super) fn unknown_keys(table: &Table<'_>, values: &Values, known: &[&str], notes: &mut Notes) {
     let mut unknown: Vec<_> = values.keys().filter(|key| !known.contains(&key.as_str())).collect();
     unknown.sort();
     for key in unknown {

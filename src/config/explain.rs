@@ -2,9 +2,12 @@
 
 use std::fmt::Write;
 
-use super::{BrokerKind, HeartbeatSettings, LogFormat, Settings};
+use super::{
+    Addressee, BrokerKind, Channel, HeartbeatSettings, LogFormat, Security, Settings, Smtp,
+};
 use crate::domain::calendar::DatedBy;
 use crate::domain::policy::{Contract, Policy, Unit};
+use crate::domain::recipient::Audience;
 
 /// How wide the names at the left are.
 const NAME_WIDTH: usize = 12;
@@ -50,6 +53,9 @@ pub fn explain(settings: &Settings) -> String {
             say("Holidays", "the bank holidays of England and Wales that are built in;");
             say("", &format!("for the years that it holds, those of {file}"));
         }
+    }
+    for (index, line) in told(settings).iter().enumerate() {
+        say(if index == 0 { "Told" } else { "" }, line);
     }
     for contract in settings.contracts.iter() {
         text.push('\n');
@@ -102,6 +108,53 @@ fn broker(settings: &Settings) -> Vec<String> {
             lines
         }
     }
+}
+
+/// Who is told of alerts, and by what way. Addresses are somebody's, and stay unsaid.
+fn told(settings: &Settings) -> Vec<String> {
+    let notify = &settings.notify;
+    if notify.addressees.is_empty() {
+        return vec!["nobody but who listens to alerts over MQTT".to_owned()];
+    }
+    let mut lines = Vec::new();
+    for Addressee { recipient, contracts, channel } in notify.addressees.values() {
+        let way = match channel {
+            Channel::Webhook { url, .. } => format!("a webhook at {}", url.host().unwrap_or("-")),
+            Channel::Email(_) => "e-mail".to_owned(),
+            Channel::GovukSms(_) => "text message through GOV.UK Notify".to_owned(),
+            Channel::GovukEmail(_) => "e-mail through GOV.UK Notify".to_owned(),
+        };
+        let name = &recipient.name;
+        if recipient.by_escalation {
+            lines.push(format!("{name}, by {way}, of what escalates"));
+            continue;
+        }
+        let what = match &recipient.kinds {
+            Some(kinds) => kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", "),
+            None if recipient.audience == Audience::Council => "what a council is told".to_owned(),
+            None => "all alerts".to_owned(),
+        };
+        let least = recipient.least_severity;
+        let of = contracts.iter().flatten().map(ToString::to_string).collect::<Vec<_>>();
+        let of = if of.is_empty() { String::new() } else { format!(" of {}", of.join(", ")) };
+        lines.push(format!("{name}, by {way}, of {what}{of}, if {least} or graver"));
+        if !recipient.escalate_to.is_empty() {
+            let (next, after) =
+                (recipient.escalate_to.join(", then "), recipient.escalate_after.num_minutes());
+            lines.push(format!("  and while nobody acknowledges: {next}, {after} minutes apart"));
+        }
+    }
+    if let Some(Smtp { host, port, security, .. }) = &notify.smtp {
+        let how = match security {
+            Security::StartTls => "with STARTTLS",
+            Security::Tls => "with TLS",
+            Security::None => "without TLS, on this machine",
+        };
+        lines.push(format!("e-mails go to {host}:{port}, {how}"));
+    }
+    let hours = notify.give_up_after.num_hours();
+    lines.push(format!("what cannot be told for {hours} hours is given up, and is an alert"));
+    lines
 }
 
 fn explain_contract(contract: &Contract, configured: bool, text: &mut String) {

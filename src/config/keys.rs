@@ -7,7 +7,7 @@ pub(super) struct Section {
 }
 
 /// The sections that a file and the environment may set.
-pub(super) const SECTIONS: [Section; 6] = [
+pub(super) const SECTIONS: [Section; 9] = [
     Section { name: "database", keys: &["url", "password", "password_file"] },
     Section {
         name: "broker",
@@ -32,6 +32,18 @@ pub(super) const SECTIONS: [Section; 6] = [
     Section { name: "heartbeat", keys: &["url", "url_file", "every_seconds"] },
     Section { name: "log", keys: &["level", "format"] },
     Section { name: "calendar", keys: &["bank_holidays_file"] },
+    Section {
+        name: "notify",
+        keys: &["group_within_seconds", "give_up_after_hours", "most_per_minute", "ca_file"],
+    },
+    Section {
+        name: "smtp",
+        keys: &["server", "security", "username", "password", "password_file", "from"],
+    },
+    Section {
+        name: "govuk_notify",
+        keys: &["url", "key", "key_file", "sms_template", "email_template"],
+    },
 ];
 
 /// The name of the list of contracts.
@@ -59,6 +71,24 @@ pub(super) const CONTRACT_KEYS: [&str; 18] = [
     "unplanned_service_level",
 ];
 
+/// The name of the list of recipients.
+pub(super) const RECIPIENT: &str = "recipient";
+
+/// The keys of a `[[recipient]]` table.
+pub(super) const RECIPIENT_KEYS: [&str; 11] = [
+    "name",
+    "contracts",
+    "kinds",
+    "least_severity",
+    "audience",
+    "channel",
+    "address",
+    "secret",
+    "secret_file",
+    "escalate_to",
+    "escalate_after_minutes",
+];
+
 /// The key of a contract that is a table itself.
 pub(super) const SERVICE_HOURS: &str = "service_hours";
 
@@ -70,7 +100,7 @@ pub(super) const ENVIRONMENT_PREFIX: &str = "NIGHTRUN__";
 
 /// Whether a value of that key is never shown.
 pub(super) fn is_secret(section: &str, key: &str) -> bool {
-    key == "password" || (section, key) == ("heartbeat", "url")
+    matches!(key, "password" | "secret" | "key") || (section, key) == ("heartbeat", "url")
 }
 
 /// The environment variable that sets a key.

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use ::config::{Config, ConfigError, FileFormat, Format, Map, Source, Value, ValueKind};
 
-use super::keys::{self, CONTRACT, CONTRACT_KEYS, SECTIONS, Section};
+use super::keys::{self, CONTRACT, CONTRACT_KEYS, RECIPIENT, RECIPIENT_KEYS, SECTIONS, Section};
 use super::mistakes::{Mistake, Notes};
 
 /// The lowest layer: every key at its default.
@@ -122,8 +122,8 @@ fn syntax_error(shown: &str) -> String {
 fn known(origin: &str, values: Values, notes: &mut Notes) -> Values {
     let mut known = Values::new();
     for (name, value) in in_order(values) {
-        let read = if name == CONTRACT {
-            contracts(value)
+        let read = if [CONTRACT, RECIPIENT].contains(&name.as_str()) {
+            tables(&name, value)
         } else if let Some(section) = SECTIONS.iter().find(|section| section.name == name) {
             known_in_section(origin, section, value, notes)
         } else {
@@ -137,14 +137,14 @@ fn known(origin: &str, values: Values, notes: &mut Notes) -> Values {
     known
 }
 
-fn contracts(value: Value) -> Result<Value, String> {
+fn tables(name: &str, value: Value) -> Result<Value, String> {
     match &value.kind {
         ValueKind::Array(list)
             if list.iter().all(|one| matches!(one.kind, ValueKind::Table(_))) =>
         {
             Ok(value)
         }
-        _ => Err("contracts are a list: begin each with [[contract]], in two brackets".to_owned()),
+        _ => Err(format!("{name}s are a list: begin each with [[{name}]], in two brackets")),
     }
 }
 
@@ -173,12 +173,13 @@ fn known_in_section(
 fn unknown_at_the_top(name: &str, value: &Value) -> String {
     if matches!(value.kind, ValueKind::Table(_) | ValueKind::Array(_)) {
         let sections = SECTIONS.iter().map(|section| format!("[{}]", section.name));
-        let meant =
-            keys::did_you_mean(&format!("[{name}]"), sections.chain(["[[contract]]".to_owned()]));
+        let lists = [CONTRACT, RECIPIENT].map(|list| format!("[[{list}]]"));
+        let meant = keys::did_you_mean(&format!("[{name}]"), sections.chain(lists));
         return format!("there is no section {name:?}{meant}");
     }
     let home = SECTIONS.iter().find(|section| section.keys.contains(&name)).map(|home| home.name);
     let home = home.or_else(|| CONTRACT_KEYS.contains(&name).then_some("[contract]"));
+    let home = home.or_else(|| RECIPIENT_KEYS.contains(&name).then_some("[recipient]"));
     match home {
         Some(home) => format!("{name:?} stands in no section: it belongs below [{home}]"),
         None => format!("{name:?} stands in no section, and no section has such a key"),
@@ -215,14 +216,15 @@ fn read_environment(
 }
 
 fn unknown_variable(name: &str) -> String {
-    let contract = keys::variable(CONTRACT, "");
-    let contract = contract.trim_end_matches('_');
     let shown = name.escape_debug();
-    if name.to_uppercase().starts_with(contract) {
-        return format!(
-            "{shown} sets nothing: contracts are not set in the environment; \
-             write [[contract]] in a file and name it with --config"
-        );
+    for list in [CONTRACT, RECIPIENT] {
+        let variable = keys::variable(list, "");
+        if name.to_uppercase().starts_with(variable.trim_end_matches('_')) {
+            return format!(
+                "{shown} sets nothing: {list}s are not set in the environment; \
+                 write [[{list}]] in a file and name it with --config"
+            );
+        }
     }
     let variables = SECTIONS
         .iter()

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use ::config::ValueKind;
+use ::config::{Value, ValueKind};
 use chrono::{Datelike, NaiveDate, NaiveTime, TimeDelta};
 
 use super::keys;
@@ -227,6 +227,36 @@ impl<'a> Entry<'a> {
                 "write a whole number of hours from 1 to {HOURS_MAX}, without quotes"
             ))),
         }
+    }
+
+    /// A whole number of something; in the environment it is text.
+    pub(super) fn whole(&self, what: &str, range: &RangeInclusive<i64>) -> Result<i64, Mistake> {
+        let number = match self.kind {
+            ValueKind::I64(number) => Some(*number),
+            ValueKind::String(text) if self.origin == ENVIRONMENT => text.parse().ok(),
+            _ => None,
+        };
+        number.filter(|number| range.contains(number)).ok_or_else(|| {
+            let (from, to) = (range.start(), range.end());
+            self.wrong(format_args!("write a whole number of {what} from {from} to {to}"))
+        })
+    }
+
+    /// A list of texts, at least one, each as `read` has it.
+    pub(super) fn list<T>(
+        &self,
+        right: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Vec<T>, Mistake> {
+        let read = |value: &Value| match &value.kind {
+            ValueKind::String(text) => read(text),
+            _ => None,
+        };
+        let values = match self.kind {
+            ValueKind::Array(values) if !values.is_empty() => values.iter().map(read).collect(),
+            _ => None,
+        };
+        values.ok_or_else(|| self.mistake(right))
     }
 
     /// A whole number of seconds.

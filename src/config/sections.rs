@@ -9,7 +9,7 @@ use super::mistakes::Notes;
 use super::read::{Entry, Table};
 use super::{
     BrokerKind, CalendarSettings, HttpSettings, LogFormat, LogSettings, Settings, broker,
-    contracts, heartbeat,
+    contracts, heartbeat, notify,
 };
 use crate::store::Database;
 use crate::wire::bank_holidays;
@@ -50,7 +50,8 @@ pub(super) fn read(merged: &Merged, has_file: bool, notes: &mut Notes) -> Option
     let holidays = calendar.as_ref().map(|calendar| calendar.bank_holidays.clone());
     let holidays = holidays.unwrap_or_default();
     let standard = contracts::standard(merged, &holidays, notes);
-    let contracts = contracts::read(merged, &holidays, notes);
+    let mut contracts = contracts::read(merged, &holidays, notes);
+    let notify = notify::read(merged, contracts.as_mut(), notes);
     Some(Settings {
         database: database?,
         broker: broker?,
@@ -62,6 +63,7 @@ pub(super) fn read(merged: &Merged, has_file: bool, notes: &mut Notes) -> Option
         heartbeat: heartbeat.ok()?,
         log: log?,
         calendar: calendar?,
+        notify: notify?,
         contracts: contracts?,
         standard: standard?,
     })

@@ -3,6 +3,7 @@
 mod brokers;
 mod contracts;
 mod explained;
+mod notify;
 mod sections;
 
 use std::collections::BTreeSet;
@@ -112,7 +113,8 @@ fn keys_of(text: &str) -> BTreeSet<String> {
         }
     }
     let optional = |line: &str| {
-        let is_key = line.starts_with('#') && line[1..].starts_with(|c: char| c.is_alphanumeric());
+        let begins = |c: char| c.is_alphanumeric() || c == '[';
+        let is_key = line.starts_with('#') && line[1..].starts_with(begins);
         if is_key { line[1..].to_owned() } else { line.to_owned() }
     };
     let text: Vec<_> = text.lines().map(optional).collect();
@@ -136,6 +138,7 @@ fn the_annotated_file_holds_exactly_the_keys_that_are_known() {
     for key in keys::SERVICE_HOURS_KEYS {
         known.insert(format!("contract.service_hours.{key}"));
     }
+    known.extend(keys::RECIPIENT_KEYS.map(|key| format!("recipient.{key}")));
     assert_eq!(keys_of(layers::BUILT_IN), known);
 }
 
@@ -146,6 +149,8 @@ fn every_key_of_the_annotated_file_has_a_comment_above() {
         if line.trim_start_matches('#').starts_with(char::is_alphabetic) {
             let first = [
                 "#password ",
+                "#secret ",
+                "#key ",
                 "#url ",
                 "#tls_cert_file",
                 "#client_cert_file",

@@ -44,6 +44,8 @@ words! {
         UnplannedVisit = "unplanned_visit",
         /// The daemon could not hear.
         MonitoringBlind = "monitoring_blind",
+        /// Somebody could not be told.
+        NotificationFailed = "notification_failed",
     }
 }
 
@@ -94,7 +96,9 @@ impl AlertKind {
             Self::Tolerance | Self::OffSite | Self::DeviceOffline | Self::SequenceGap => {
                 Severity::Warning
             }
-            Self::Late | Self::NotDelivered | Self::OverdueCheckout => Severity::High,
+            Self::Late | Self::NotDelivered | Self::OverdueCheckout | Self::NotificationFailed => {
+                Severity::High
+            }
             Self::ShortStaffed | Self::Missed | Self::NoPlan | Self::MonitoringBlind => {
                 Severity::Critical
             }

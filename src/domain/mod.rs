@@ -25,6 +25,7 @@ pub mod judge;
 pub mod overlap;
 pub mod alert;
 pub mod contact;
+pub mod recipient;
 pub mod punctuality;
 pub mod role;
 pub mod wording;

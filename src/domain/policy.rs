@@ -3,12 +3,15 @@
 //! Versioned by `effective_from`: a visit is judged by the version in force on its night. The
 //! defaults are those of `config/nightrun.toml`, which is where a policy is read from.
 
+use std::sync::Arc;
+
 use chrono::{NaiveDate, TimeDelta, Weekday};
 use chrono_tz::Tz;
 
 use super::calendar::{self, DatedBy, Night, ServiceHours};
 use super::holidays::BankHolidays;
 use super::instant::Instant;
+use super::recipient::Recipients;
 use super::refs::ContractId;
 
 /// What the contract's planned quantity counts (R27).
@@ -72,6 +75,8 @@ pub struct Contract {
     later: Vec<Policy>,
     /// The bank holidays that decide about notice (R22).
     pub holidays: BankHolidays,
+    /// Who is told of its alerts (R24).
+    pub recipients: Arc<Recipients>,
 }
 
 impl Contract {
@@ -85,7 +90,7 @@ impl Contract {
         holidays: BankHolidays,
     ) -> Self {
         later.sort_by_key(|policy| policy.effective_from);
-        Self { id, zone, first, later, holidays }
+        Self { id, zone, first, later, holidays, recipients: Arc::default() }
     }
 
     /// The version in force on that night.

@@ -68,7 +68,8 @@ pub fn raised(contract: &Contract, visit: &Visit, alert: &Alert) -> String {
         AlertKind::NoPlan
         | AlertKind::DeviceOffline
         | AlertKind::SequenceGap
-        | AlertKind::MonitoringBlind => alert.kind.as_str().replace('_', " "),
+        | AlertKind::MonitoringBlind
+        | AlertKind::NotificationFailed => alert.kind.as_str().replace('_', " "),
     }
 }
 

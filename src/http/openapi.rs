@@ -319,10 +319,12 @@ fn components() -> Value {
             ("visits", list_of(&component("Visit"))), ("alerts", list_of(&component("Alert"))),
             ("unplaced", list_of(&component("Event"))),
         ]),
-        "Story": {"allOf": [component("Visit"), object(5, &[
+        "Story": {"allOf": [component("Visit"), object(6, &[
             ("plan", list_of(&json!({"type": "object"}))), ("events", list_of(&component("Event"))),
             ("corrections", list_of(&json!({"type": "object"}))),
-            ("alerts", list_of(&component("Alert"))), ("schedule_3", json!({"type": "object"})),
+            ("alerts", list_of(&component("Alert"))),
+            ("notifications", list_of(&json!({"type": "object"}))),
+            ("schedule_3", json!({"type": "object"})),
         ])]},
         "Suspension": object(7, &[
             ("client_ref", text()), ("from", instant()), ("to", maybe(instant())),

@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod ledger;
+pub mod notification;
 pub mod schedule3;
 pub mod visits;
 

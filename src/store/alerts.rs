@@ -25,6 +25,9 @@ pub struct StoredAlert {
     pub message: AlertMessage,
 }
 
+/// What an alert about a recipient has for the kind of a sender.
+const RECIPIENT: &str = "recipient";
+
 /// An alert that is new, and of which people are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Raised {
@@ -113,6 +116,8 @@ pub enum About {
     Sender(SenderKey, Night),
     /// A contract's night.
     Night(ContractId, Night),
+    /// A recipient of notifications, by its name.
+    Recipient(ContractId, String, Night),
 }
 
 /// An alert as it is to be saved.
@@ -145,6 +150,9 @@ pub async fn save(db: &mut Db, alerts: &[ToSave<'_>]) -> Result<(), StoreError> 
                 (contract, *night, None, None, Some(senders::words(sender)))
             }
             About::Night(contract, night) => (contract, *night, None, None, None),
+            About::Recipient(contract, name, night) => {
+                (contract, *night, None, None, Some((RECIPIENT, name.as_str())))
+            }
         };
         row! {
             id: message.alert_id.to_string(),
@@ -227,6 +235,22 @@ pub async fn of_sender(db: &mut Db, key: &SenderKey) -> Result<Vec<Said>, StoreE
         .bind(key.0.as_str())
         .bind(kind)
         .bind(reference),
+    )
+    .await
+}
+
+/// The open alerts which say that a recipient could not be told.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_recipient(db: &mut Db, name: &str) -> Result<Vec<Said>, StoreError> {
+    said(
+        db,
+        sql("SELECT night, told, message FROM alert WHERE kind = $1 AND sender_kind = $2 \
+             AND sender_ref = $3 AND resolved_at IS NULL")
+        .bind(AlertKind::NotificationFailed.as_str())
+        .bind(RECIPIENT)
+        .bind(name),
     )
     .await
 }
@@ -335,6 +359,9 @@ impl FoundRow {
         let about = match (self.client_ref, self.visit_ref, self.sender_kind, self.sender_ref) {
             (Some(client), Some(visit), ..) => {
                 About::Visit(CaseKey { contract, night, client: client.parse()? }, visit.parse()?)
+            }
+            (_, _, Some(kind), Some(name)) if kind == RECIPIENT => {
+                About::Recipient(contract, name, night)
             }
             (_, _, Some(kind), Some(sender)) => {
                 About::Sender((contract, senders::sender(&kind, &sender)?), night)

@@ -263,7 +263,7 @@ pub async fn open_of_senders(
     contract: &ContractId,
 ) -> Result<Vec<(String, String, String, String)>, StoreError> {
     let found = sql("SELECT sender_kind, sender_ref, kind, night FROM alert \
-         WHERE contract = $1 AND sender_kind IS NOT NULL AND resolved_at IS NULL \
+         WHERE contract = $1 AND sender_kind IN ('carer', 'device') AND resolved_at IS NULL \
          ORDER BY sender_kind, sender_ref, kind")
     .bind(contract.as_str())
     .fetch_all(db)

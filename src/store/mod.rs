@@ -53,6 +53,7 @@ mod lines;
 pub mod lock;
 #[cfg(test)]
 mod migrated;
+pub mod notifications;
 pub mod outbox;
 pub mod plan;
 pub mod registers;

@@ -13,6 +13,7 @@ use crate::domain::instant::{Instant, format_instant};
 use crate::domain::place::Whereabouts;
 use crate::domain::plan::PlannedVisit;
 use crate::domain::policy::Contract;
+use crate::domain::recipient::Occasion;
 use crate::domain::schedule3::{Counted, RowKey};
 use crate::domain::visit::Visit;
 
@@ -206,6 +207,27 @@ fn act(act: &Act) -> ActRecord {
         new_time: contact.and_then(|contact| contact.new_time).map(at),
         reason: contact.and_then(|contact| contact.reason.clone()),
     }
+}
+
+/// That somebody was told of an alert, or is to be.
+#[derive(Debug, Serialize)]
+pub struct NotificationRecord {
+    /// The alert.
+    pub alert_id: String,
+    /// Who.
+    pub recipient: String,
+    /// Why.
+    pub occasion: Occasion,
+    /// `waiting`, `sent`, `failed` or `not_needed`.
+    pub state: &'static str,
+    /// Since when.
+    pub written_at: String,
+    /// How often it was tried.
+    pub tries: u32,
+    /// When it ended.
+    pub ended_at: Option<String>,
+    /// What went wrong last.
+    pub trouble: Option<String>,
 }
 
 /// A version of a visit's plan.

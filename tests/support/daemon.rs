@@ -72,6 +72,8 @@ pub struct Installation {
     offset: i64,
     /// What its configuration says of its broker.
     broker: String,
+    /// What else it says.
+    more: String,
 }
 
 impl Installation {
@@ -97,7 +99,7 @@ impl Installation {
         let offset = (2 - i64::from(clock::now().hour()) + 12).rem_euclid(24) - 12;
         let database = Database::new(Engine::Sqlite, folder.path());
         let (http, broker) = (quiet_port(), broker.to_owned());
-        let this = Self { folder, database, port, http, offset, broker };
+        let this = Self { folder, database, port, http, offset, broker, more: String::new() };
         this.configure(&this.database.url());
         this
     }
@@ -105,6 +107,13 @@ impl Installation {
     /// The same, with other lines about its broker.
     pub fn with_broker(self, broker: &str) -> Self {
         let this = Self { broker: broker.to_owned(), ..self };
+        this.configure(&this.database.url());
+        this
+    }
+
+    /// The same, with these sections in its configuration as well.
+    pub fn with_sections(self, more: String) -> Self {
+        let this = Self { more, ..self };
         this.configure(&this.database.url());
         this
     }
@@ -126,12 +135,12 @@ impl Installation {
     pub fn configure(&self, database: &str) {
         // The signs of these zones are the other way round.
         let zone = format!("Etc/GMT{:+}", -self.offset);
-        let (broker, http) = (&self.broker, self.http);
+        let (broker, more, http) = (&self.broker, &self.more, self.http);
         self.write(
             "nightrun.toml",
             &format!(
                 "[database]\nurl = \"{database}\"\n[broker]\n{broker}\n[http]\nlisten = \
-                 \"127.0.0.1:{http}\"\n[[contract]]\nid = \"default\"\ntime_zone = \"{zone}\"\n",
+                 \"127.0.0.1:{http}\"\n[[contract]]\nid = \"default\"\ntime_zone = \"{zone}\"\n{more}\n",
             ),
         );
     }

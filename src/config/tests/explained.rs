@@ -28,6 +28,7 @@ Broker      embedded, on mqtt://127.0.0.1:1883, where the daemon is nightrun
 HTTP        night board and API on 127.0.0.1:8080, for everybody on this machine, without a token
 Log         info and graver, as text
 Holidays    the bank holidays of England and Wales that are built in
+Told        nobody but who listens to alerts over MQTT
 
 Contract default, in Europe/London (none is configured; these are the defaults)
 ";
@@ -46,6 +47,32 @@ fn everything_set_explained() {
         [log]
         level = "warn"
         format = "json"
+        [smtp]
+        server = "mail.example.org"
+        from = "night@example.org"
+        [govuk_notify]
+        key = "night-6e6f7468-0000-4000-8000-000000000001-6e6f7468-0000-4000-8000-000000000002"
+        sms_template = "6e6f7468-0000-4000-8000-000000000003"
+        url = "http://127.0.0.1:1"
+        [[recipient]]
+        name = "desk"
+        kinds = ["missed", "late"]
+        least_severity = "high"
+        channel = "webhook"
+        address = "http://127.0.0.1:8000/hook"
+        secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+        escalate_to = ["manager"]
+        escalate_after_minutes = 5
+        [[recipient]]
+        name = "manager"
+        channel = "govuk_notify"
+        address = "+44 7700 900123"
+        [[recipient]]
+        name = "council"
+        contracts = ["north"]
+        audience = "council"
+        channel = "smtp"
+        address = "out-of-hours@example.org"
         [[contract]]
         id = "north"
         [[contract]]
@@ -68,6 +95,12 @@ HTTP        night board and API on 127.0.0.1:8080, for those who have a token
 Log         warn and graver, as JSON, one object on each line
 Holidays    the bank holidays of England and Wales that are built in;
             for the years that it holds, those of {list}
+Told        council, by e-mail, of what a council is told of north, if warning or graver
+            desk, by a webhook at 127.0.0.1, of late, missed, if high or graver
+              and while nobody acknowledges: manager, 5 minutes apart
+            manager, by text message through GOV.UK Notify, of what escalates
+            e-mails go to mail.example.org:587, with STARTTLS
+            what cannot be told for 24 hours is given up, and is an alert
 
 Contract north, in Europe/London
 "
@@ -80,4 +113,7 @@ Contract north, in Europe/London
 ";
     let settings = good(toml, &[("NIGHTRUN__CALENDAR__BANK_HOLIDAYS_FILE", list)]);
     assert_eq!(explain(&settings), format!("{before}{POLICY}{after}"));
+    for secret in ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "000000000002", "hunter2"] {
+        assert!(!format!("{settings:?}").contains(secret), "{secret}");
+    }
 }

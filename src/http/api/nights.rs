@@ -12,9 +12,11 @@ use super::{About, Named, note, read_night};
 use crate::clock;
 use crate::domain::plan_check::Remark;
 use crate::domain::refs::{ContractId, VisitRef};
+use crate::store::notifications::Notice;
 use crate::view::{self, AlertView, EventView, StoryView};
 use crate::wire::records::{
-    self, AlertRecord, CorrectionRecord, EventRecord, PlanRecord, RowRecord, VisitRecord,
+    self, AlertRecord, CorrectionRecord, EventRecord, NotificationRecord, PlanRecord, RowRecord,
+    VisitRecord,
 };
 
 /// A night.
@@ -96,6 +98,8 @@ pub struct StoryRecord {
     events: Vec<EventRecord>,
     corrections: Vec<CorrectionRecord>,
     alerts: Vec<AlertRecord>,
+    /// Who was told of the alerts; not for the council.
+    notifications: Vec<NotificationRecord>,
     schedule_3: RowRecord,
 }
 
@@ -145,7 +149,22 @@ fn record(story: &StoryView, only: bool) -> StoryRecord {
         alerts: (story.alerts.iter().filter(|alert| is_for(alert, only)))
             .map(|alert| alert_record(alert, only))
             .collect(),
+        notifications: (story.notifications.iter().filter(|_| !only)).map(notification).collect(),
         schedule_3: records::row(&story.row),
+    }
+}
+
+fn notification(told: &Notice) -> NotificationRecord {
+    let at = crate::domain::instant::format_instant;
+    NotificationRecord {
+        alert_id: told.alert_id.clone(),
+        recipient: told.recipient.clone(),
+        occasion: told.occasion,
+        state: told.fate.as_str(),
+        written_at: at(told.written_at),
+        tries: told.tries,
+        ended_at: told.ended_at.map(at),
+        trouble: told.trouble.clone(),
     }
 }
 

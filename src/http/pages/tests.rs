@@ -264,6 +264,7 @@ fn corrected() -> StoryView {
     };
     let contract = std::sync::Arc::new(contract());
     StoryView {
+        notifications: Vec::new(),
         row: row_key(&contract, &visit),
         now: instant(now),
         versions: Vec::new(),

@@ -50,6 +50,7 @@ pub fn what_to_do(kind: AlertKind) -> &'static str {
         AlertKind::MonitoringBlind => {
             "Silence proves nothing now. Ring the carers about the visits at risk."
         }
+        AlertKind::NotificationFailed => "Tell them yourself. Correct where they are reached.",
     }
 }
 

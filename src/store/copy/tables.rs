@@ -13,7 +13,7 @@ use crate::store::sql::{Statement, composed, sql};
 use crate::store::{Db, StoreError, lines};
 
 /// All tables, each after those to which it refers.
-pub const TABLES: [&str; 19] = [
+pub const TABLES: [&str; 21] = [
     "import",
     "import_night",
     "planned_visit",
@@ -24,6 +24,8 @@ pub const TABLES: [&str; 19] = [
     "night",
     "sender",
     "alert",
+    "notification",
+    "recipient",
     "outbox",
     "daemon",
     "ledger",
