@@ -18,7 +18,7 @@ use crate::domain::refs::{EventId, VisitRef};
 use crate::domain::schedule3::{Counted, Row, RowKey, Schedule3, planned_quantity, row_key};
 use crate::domain::visit::{Reconciled, Status, Visit};
 use crate::store::cases::CaseKey;
-use crate::store::ledger as pages;
+use crate::store::ledger::{self as pages, EventRow};
 use crate::store::{Db, StoreError, plan, senders, settled};
 
 /// Where each event of a night is: how often, and as what.
@@ -55,6 +55,14 @@ pub(super) async fn check(
             enter(case, visit, &night, &rows, &mut parts);
         }
     }
+    // A coordinator may have placed events of this night at visits of another.
+    let elsewhere = in_other_nights(contract, found, ledger)?;
+    for case in caseload::read(db, contracts, &elsewhere).await?.values() {
+        let night = case.reconcile(now);
+        for visit in &night.visits {
+            enter(case, visit, &night, &rows, &mut parts);
+        }
+    }
     if visits != reported.len() {
         let reported = reported.len();
         ledger.fault(format!("{visits} visits are assessed, and {reported} are in the report"));
@@ -84,6 +92,25 @@ async fn keys(
     let contract = contract.id.clone();
     let key = |client| CaseKey { contract: contract.clone(), night, client };
     Ok(clients.into_iter().map(key).collect())
+}
+
+/// The client nights of other nights in which events of this one are.
+fn in_other_nights(
+    contract: &Contract,
+    found: &Found,
+    ledger: &Ledger,
+) -> Result<BTreeSet<CaseKey>, StoreError> {
+    let of_night = ledger.night.to_string();
+    let elsewhere = found.events.iter().filter(|(row, event)| {
+        let own = contract.night_of(event.effective_at()) == ledger.night;
+        own && row.night != of_night && !row.client_ref.is_empty()
+    });
+    let key = |row: &EventRow| {
+        let foreign = |_| StoreError::Foreign(format!("the night {:?}", row.night));
+        let (contract, client) = (contract.id.clone(), row.client_ref.parse()?);
+        Ok(CaseKey { contract, night: row.night.parse().map_err(foreign)?, client })
+    };
+    elsewhere.map(|(row, _)| key(row)).collect()
 }
 
 /// The visits of the night, as a report has them.

@@ -336,7 +336,7 @@ impl Found {
     pub fn visit(&self) -> Option<(CaseKey, VisitRef)> {
         match &self.about {
             About::Visit(key, visit) => Some((key.clone(), visit.clone())),
-            About::Sender(..) | About::Night(..) => None,
+            About::Sender(..) | About::Night(..) | About::Recipient(..) => None,
         }
     }
 }
