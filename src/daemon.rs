@@ -172,9 +172,7 @@ impl Daemon {
                 Intake::Embedded(broker) => Some(broker.router()),
                 Intake::Session { .. } | Intake::Slots => None,
             };
-            let outward_bound =
-                Outward::start(session, inside, 0, grace, at_broker, report, of_daemon);
-            outward = Some(outward_bound);
+            outward = Some(Outward::start(session, inside, 0, grace, at_broker, report, of_daemon));
         }
         let kept = keeper.map(|keeper| {
             let (requests, of_keeper) = mpsc::channel(1);

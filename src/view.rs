@@ -114,7 +114,7 @@ pub async fn with_acts(
     let ids = found.iter().map(|found| found.message.alert_id).collect();
     let mut acts = acts::of_alerts(db, &ids).await?;
     let owed = found.iter().filter(|found| found.message.contact_due_at.is_some());
-    let visits = owed.filter_map(|found| found.visit()).collect();
+    let visits = owed.filter_map(Found::visit).collect();
     let contacts = acts::contacts(db, &visits).await?;
     let view = |found: Found| {
         // Who was told when the visit was out of tolerance need not be told again when it is late.

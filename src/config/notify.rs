@@ -247,7 +247,7 @@ fn ways(
     for (name, one) in addressees {
         match &one.channel {
             Channel::Email(_) if smtp.is_none() => {
-                wrong(name, "e-mail needs [smtp] server and from")
+                wrong(name, "e-mail needs [smtp] server and from");
             }
             Channel::GovukSms(_) if govuk.is_none_or(|govuk| govuk.sms_template.is_none()) => {
                 wrong(name, "this needs [govuk_notify] key and sms_template");

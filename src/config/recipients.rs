@@ -215,18 +215,19 @@ fn channel(table: &Table<'_>, notes: &mut Notes) -> Option<Channel> {
     };
     let channel = address(notes);
     match (way, secret?) {
-        (Way::Webhook, Some(secret)) => match (channel?, signing_key(secret.expose())) {
-            (Channel::Webhook { url, .. }, Some(key)) => Some(Channel::Webhook { url, key }),
-            _ => {
-                notes.add(table.mistake(format_args!(
-                    "the secret is not one of Standard Webhooks: write \"{SECRET_PREFIX}\" and {} \
-                     to {} random bytes in Base64",
-                    SECRET_BYTES.start(),
-                    SECRET_BYTES.end()
-                )));
-                None
+        (Way::Webhook, Some(secret)) => {
+            let (channel, key) = (channel?, signing_key(secret.expose()));
+            if let (Channel::Webhook { url, .. }, Some(key)) = (channel, key) {
+                return Some(Channel::Webhook { url, key });
             }
-        },
+            notes.add(table.mistake(format_args!(
+                "the secret is not one of Standard Webhooks: write \"{SECRET_PREFIX}\" and {} to {} \
+                 random bytes in Base64",
+                SECRET_BYTES.start(),
+                SECRET_BYTES.end()
+            )));
+            None
+        }
         (Way::Webhook, None) => {
             notes.add(
                 table.mistake("a webhook needs secret or secret_file, with which it is signed"),

@@ -47,7 +47,7 @@ async fn while_nobody_acknowledges_the_next_is_told(engine: Engine) {
             "director escalated late not_needed",
             "manager escalated late sent",
         ]
-        .map(|fate| fate.to_owned())
+        .map(ToOwned::to_owned)
     );
     assert_eq!(receiver.told().len(), 2);
     let path = "/api/v1/contracts/default/visits/A";

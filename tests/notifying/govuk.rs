@@ -16,18 +16,18 @@ async fn stand_in(port: &str) -> Program {
 }
 
 fn sections(port: &str, secret: &str, recipients: &[(&str, &str)]) -> String {
-    let mut sections = format!(
-        "{AT_ONCE}[govuk_notify]\nurl = \"http://127.0.0.1:{port}\"\n\
-         key = \"night-service-{SERVICE}-{secret}\"\nsms_template = \"{SMS}\"\n\
-         email_template = \"{EMAIL}\"\n"
-    );
-    for (name, address) in recipients {
-        sections += &format!(
+    let of_all = recipients.iter().map(|(name, address)| {
+        format!(
             "[[recipient]]\nname = \"{name}\"\nkinds = [\"late\"]\nchannel = \"govuk_notify\"\n\
              address = \"{address}\"\n"
-        );
-    }
-    sections
+        )
+    });
+    format!(
+        "{AT_ONCE}[govuk_notify]\nurl = \"http://127.0.0.1:{port}\"\n\
+         key = \"night-service-{SERVICE}-{secret}\"\nsms_template = \"{SMS}\"\n\
+         email_template = \"{EMAIL}\"\n{}",
+        of_all.collect::<String>()
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! What goes wrong together is told together; and who is told of what.
 
 use crate::desk::{AT_ONCE, fates, plan, start, until, visit};
-use crate::receiver::Receiver;
+use crate::receiver::{Receiver, Told};
 use crate::support::daemon::{Daemon, Installation};
 use crate::support::engine::{Engine, on_both_engines};
 
@@ -44,7 +44,7 @@ async fn each_is_told_what_concerns_it(engine: Engine) {
     let visits = [visit("T", "run-1", 20), visit("L", "run-1", 40), visit("M", "run-1", 70)];
     plan(&installation, &visits);
     until(&installation, "notification", "state = 'sent'", 5).await;
-    let mut says: Vec<_> = receiver.told().iter().map(|told| told.says()).collect();
+    let mut says: Vec<_> = receiver.told().iter().map(Told::says).collect();
     says.sort();
     assert_eq!(
         says,
