@@ -415,7 +415,14 @@ impl Case {
     /// Somebody has decided about the night at `now`. What ends by it, ends at once; what it gives rise
     /// to is raised when the night is looked at, which is at once unless the daemon is blind.
     pub fn decided(&mut self, now: Instant, seen: &Seen) {
-        self.assess(now, Cause::Time, Sight::Blind, seen);
+        let (night, changes) = self.changes(now, Cause::Time, Sight::Blind, seen);
+        let known = self.alerts.len();
+        for change in changes {
+            if matches!(change, Change::Resolve { index, .. } if index < known) {
+                self.apply(change, &night, now);
+            }
+        }
+        self.latest = Some(night);
         self.due_at = Some(now);
     }
 
