@@ -419,7 +419,7 @@ impl Case {
         let known = self.alerts.len();
         for change in changes {
             if matches!(change, Change::Resolve { index, .. } if index < known) {
-                self.apply(change, &night, now);
+                self.apply(change, &night, now, Cause::Time);
             }
         }
         self.latest = Some(night);
