@@ -9,7 +9,7 @@ use crate::config::Contracts;
 use crate::domain::calendar::{night_end, noon};
 use crate::domain::event::Event;
 use crate::domain::instant::{Instant, from_micros};
-use crate::domain::place::Place;
+use crate::domain::place::{Place, PlacedBy};
 use crate::domain::policy::Contract;
 use crate::domain::refs::ContractId;
 use crate::placing::place_recorded;
@@ -107,8 +107,11 @@ async fn places(
                 "" => "unplaced".to_owned(),
                 _ => format!("at client {client} by {by}"),
             };
+            // What was placed by a coordinator goes where its visit goes.
+            let follows = row.placed_by == PlacedBy::Correction.as_str()
+                || (event.client_ref.is_none() && row.placed_by != PlacedBy::Client.as_str());
             ledger.undone(
-                found.importing && event.client_ref.is_none() && row.placed_by != "client",
+                found.importing && follows,
                 format!(
                     "event {}: kept {}, night {}, and belongs {}, night {night}",
                     row.event_id,

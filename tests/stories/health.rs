@@ -24,7 +24,7 @@ async fn a_daemon_without_its_broker_is_alive_and_not_ready() {
     assert_eq!(not["detail"], "it does not hear the broker");
     assert_eq!(not["title"], "Service Unavailable");
     assert_eq!(installation.get("/healthz"), (200, json!({"status": "alive"})));
-    assert_eq!(installation.get("/").0, 404);
+    assert_eq!(installation.get("/nothing").0, 404);
     broker.start_again();
     installation.until_ready_is(200).await;
     // What is killed has not written its sessions to the disk.
