@@ -148,10 +148,7 @@ async fn admit(
 }
 
 /// Finds out who comes.
-///
-/// # Errors
-/// When nobody knows them.
-pub async fn who(app: &AppState, request: &Parts) -> Result<Visitor, Problem> {
+async fn who(app: &AppState, request: &Parts) -> Result<Visitor, Problem> {
     let (headers, now) = (&request.headers, clock::now());
     if let Some(shown) = bearer(headers) {
         let address = address(&request.extensions);

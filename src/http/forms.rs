@@ -14,7 +14,7 @@ use super::api::Named;
 use super::api::alerts::{done, rung, said};
 use super::api::clients::hold;
 use super::api::events::{Decision, Placement, decide, put};
-use super::auth::{COOKIE, SESSION_UNUSED_MAX, Visitor, address, must_be_own, who};
+use super::auth::{COOKIE, SESSION_UNUSED_MAX, Visitor, address, must_be_own};
 use super::doors::Doors;
 use super::problem::Problem;
 use crate::domain::calendar::{local, read_local};
@@ -191,7 +191,7 @@ async fn place(
 
 /// A form that says nothing.
 #[derive(Deserialize)]
-struct Nothing {}
+pub struct Nothing {}
 
 /// A client who is in hospital or away. Times are instants, or the contract's local ones.
 #[derive(Debug, Deserialize)]
@@ -278,11 +278,11 @@ pub async fn sign_in(State(app): State<AppState>, request: Request) -> Result<Re
 ///
 /// # Errors
 /// When the database fails.
-pub async fn sign_out(State(app): State<AppState>, request: Request) -> Result<Response, Problem> {
-    let (mut parts, body) = request.into_parts();
-    let visitor = who(&app, &parts).await?;
-    parts.extensions.insert(visitor.clone());
-    let Own(Nothing {}) = Own::from_request(Request::from_parts(parts, body), &()).await?;
+pub async fn sign_out(
+    State(app): State<AppState>,
+    visitor: Visitor,
+    Own(Nothing {}): Own<Nothing>,
+) -> Result<Response, Problem> {
     if let Some(name) = &visitor.session {
         let mut tx = app.store.write().await?;
         tokens::sign_out(&mut tx, name).await?;
